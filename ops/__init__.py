@@ -1,0 +1,1 @@
+"""The tools around the processor: command line, embedded servers, demo, benches."""
