@@ -1,0 +1,98 @@
+"""The only module that knows Faust's internals: what we mend, and why.
+
+Faust 0.15.3 loses events at start-up and rebalance below an agent's code (docs/decisions/0002):
+
+    fault                                            mend
+    recovery resumes the fetcher before it seeks:    `hold_flow_until_seek` stops the flow when the
+    events are cleared, the jump counts as acked     rebalance completes; Faust resumes it after
+                                                     the seek
+    no seek where nothing is committed yet: what     `SeekingConsumer` seeks those partitions to
+    was fetched and dropped is gone                  their beginning
+    plain producers repeat and reorder on retry      `IdempotentProducer` turns idempotence on
+
+`tests/integration/test_faust_mends.py` fails when an upgrade moves what we lean on.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+import faust
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, EventT, StreamT
+from faust.types.tables import TableT
+
+
+class SeekingConsumer(driver.Consumer):
+    """A consumer that knows where to start in a partition nobody committed yet."""
+
+    async def perform_seek(self) -> None:
+        """Seek to the committed offsets, and to the beginning where there are none."""
+        await super().perform_seek()
+        fresh = [tp for tp in self.assignment() if self._is_fresh(tp)]
+        earliest = await self.earliest_offsets(*fresh) if fresh else {}
+        for tp, offset in earliest.items():
+            self._committed_offset[tp] = None
+            await self.seek(tp, offset)
+
+    def _is_fresh(self, tp: TP) -> bool:
+        return not self._is_changelog_tp(tp) and (self._committed_offset.get(tp) or 0) <= 0
+
+
+class IdempotentProducer(driver.Producer):
+    """A producer whose retries neither repeat nor reorder records."""
+
+    def _settings_extra(self) -> Mapping[str, Any]:
+        return {"acks": "all", "enable_idempotence": True}
+
+
+class MendedTransport(driver.Transport):
+    """Faust's Kafka transport with the mended consumer and producer."""
+
+    Consumer = SeekingConsumer
+    Producer = IdempotentProducer
+
+
+def mend(app: faust.App) -> None:
+    """Install every mend on an app that has not started yet."""
+    app.transport = MendedTransport(app.conf.broker_consumer, app)
+    app.producer_transport = MendedTransport(app.conf.broker_producer, app)
+    _connect(app.on_rebalance_complete, lambda: app.consumer.stop_flow())
+    app.boot_strategy.enable_web = False
+
+
+def when_revoked(app: faust.App, do: Callable[[], None]) -> None:
+    """Have `do` called whenever partitions are taken from this worker."""
+    _connect(app.on_partitions_revoked, do)
+
+
+def before_shutdown(app: faust.App, do: Callable[[], Awaitable[None]]) -> None:
+    """Have `do` awaited when the worker was told to stop, while everything still runs."""
+
+    async def receive(*_: object, **__: object) -> None:
+        await do()
+
+    app.on_before_shutdown.connect(receive, weak=False)
+
+
+def _connect(signal: Any, do: Callable[[], None]) -> None:
+    async def receive(*_: object, **__: object) -> None:
+        do()
+
+    signal.connect(receive, weak=False)
+
+
+def records(stream: StreamT[Any]) -> AsyncIterator[EventT[Any]]:
+    """The records of an agent's stream, none of which Faust acks by itself."""
+    events: AsyncIterator[EventT[Any]] = stream.noack().events()  # type: ignore[attr-defined]
+    return events
+
+
+def generation_of(app: faust.App) -> int:
+    """The consumer group's generation as this worker knows it; it changes with each rebalance."""
+    return app.consumer_generation_id
+
+
+def owns(app: faust.App, table: TableT[Any, Any], partition: int) -> bool:
+    """Whether this worker holds the partition of a table just now."""
+    changelog = table.changelog_topic.get_topic_name()
+    return TP(changelog, partition) in app.assignor.assigned_actives()

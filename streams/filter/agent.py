@@ -1,0 +1,283 @@
+"""The filter on Faust: records in, the core decides, the outbox delivers.
+
+Everything that changes what we know takes turns in one flusher: snapshots as they come, ticks for
+profiles that arrived and for players to forget. The core (`streams.filter.core`) does the thinking.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from time import time
+from typing import Any
+
+import faust
+import structlog
+from faust.types import StreamT
+
+from streams.barrier import OrderedAcks, Taken
+from streams.broadcast import Broadcast, Entry
+from streams.faust_mends import generation_of, owns, records, when_revoked
+from streams.filter import sighting
+from streams.filter.core import GroupFilter, Observation, SnapshotOutcome, World
+from streams.filter.decide import Policy
+from streams.filter.judge import Judge
+from streams.filter.players import PlayerCache
+from streams.filter.state import GroupState, dump, load
+from streams.flusher import Flusher
+from streams.metrics import Metrics
+from streams.outbox import Outbox, RawTable, Record
+from streams.partitioned_key import split_key
+from streams.reference import LocationTable, RosterTable, skip_unreadable
+from streams.settings import Settings
+from streams.topology import RawTopics
+from topics.catalogue import (
+    DEAD_LETTERS,
+    LOCATIONS,
+    NPC_ROSTER,
+    NPC_SNAPSHOTS,
+    NPC_UPDATE_COMMANDS,
+    PARTITIONS,
+    PLAYER_PROFILES,
+)
+from topics.connection import KafkaConnection
+from topics.decode import DecodeError, decode_key, decode_profile, decode_snapshot
+from topics.encode import encode, encode_key
+from topics.models import Snapshot, Source
+from topics.text import fold
+
+log = structlog.get_logger()
+
+TICK_SECONDS = 0.5
+EXPIRY_SECONDS = 30.0
+RECALL_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProfilesChanged:
+    """A tick: these players or NPCs look different, or have a name now (folded)."""
+
+    ids: frozenset[str]
+
+
+class Expire:
+    """A tick: forget players whom nobody sees any more."""
+
+
+Item = Taken | ProfilesChanged | Expire
+
+
+class FilterAgent:
+    """The filter role of a worker."""
+
+    def __init__(
+        self,
+        app: faust.App,
+        settings: Settings,
+        connection: KafkaConnection,
+        metrics: Metrics,
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._metrics = metrics
+        self._changed: set[str] = set()
+        self._newest = 0.0
+        self._topics = RawTopics(app, connection.topic_prefix)
+        self._roster = RosterTable(on_change=self._changed.add)
+        self._locations = LocationTable()
+        self._players = PlayerCache(settings.player_cache_ttl)
+        self._core = GroupFilter(
+            World(self._roster.roster, self._locations.locations, self._players),
+            Policy.of(settings),
+            settings.settle_seconds,
+            settings.max_group_members,
+        )
+        self._groups = self._table("groups")
+        self._sightings = self._table("players")
+        self._sightings.on_recover(self._restore_players)
+        self._acks = OrderedAcks(lambda: generation_of(app))
+        self._flusher: Flusher[Item] = Flusher(self._flush)
+        self._broadcast = Broadcast(
+            connection,
+            self._topics.names([NPC_ROSTER, LOCATIONS, PLAYER_PROFILES]),
+            skip_unreadable(self._hear),
+        )
+        self._judge = Judge(app, self._topics, metrics)
+        app.agent(self._topics[NPC_SNAPSHOTS], name="filter")(self._take)
+        app.task(self._run)
+        when_revoked(app, self._core.forget_unsaved)
+
+    def _table(self, name: str) -> RawTable:
+        return self._app.Table(
+            name,
+            key_type=bytes,
+            value_type=bytes,
+            partitions=PARTITIONS,
+            help=f"filter: {name}",
+        )
+
+    # records and ticks
+
+    async def _take(self, stream: StreamT[Any]) -> None:
+        async for event in records(stream):
+            await self._flusher.put(self._acks.take(event))
+
+    async def _run(self) -> None:
+        await self._broadcast.start()
+        self._changed.clear()
+        await asyncio.gather(
+            self._flusher.run(),
+            self._broadcast.failed(),
+            _every(TICK_SECONDS, self._tell_changes),
+            _every(min(EXPIRY_SECONDS, self._settings.player_cache_ttl), self._tell_expiry),
+            _every(RECALL_SECONDS, self._recall_players),
+        )
+
+    async def _tell_changes(self) -> None:
+        if self._changed:
+            ids = frozenset(self._changed)
+            self._changed.clear()
+            await self._flusher.put(ProfilesChanged(ids))
+
+    async def _tell_expiry(self) -> None:
+        await self._flusher.put(Expire())
+
+    async def _recall_players(self) -> None:
+        missing = self._players.take_missing()
+        if missing:
+            keys = {encode_key(player_id) for player_id in missing}
+            await self._broadcast.recall(self._topics.names([PLAYER_PROFILES])[0], keys)
+
+    # what the broadcast tells
+
+    def _hear(self, entry: Entry) -> None:
+        name = entry.topic
+        if name.endswith(NPC_ROSTER):
+            self._roster.apply(entry)
+        elif name.endswith(LOCATIONS):
+            self._locations.apply(entry)
+        else:
+            self._hear_profile(entry)
+
+    def _hear_profile(self, entry: Entry) -> None:
+        if entry.value is None:
+            self._players.forget(decode_key(entry.key or b""))
+            return
+        profile = decode_profile(entry.key, entry.value)
+        if self._players.learn(profile, entry.timestamp):
+            self._changed |= {profile.player_id, fold(profile.name)}
+
+    async def _restore_players(self) -> None:
+        for key, value in self._sightings.data.items():
+            player = sighting.load(key, value)
+            if player:
+                self._players.restore(player.id, player.name, player.last_seen)
+
+    # the flush
+
+    async def _flush(self, items: Sequence[Item]) -> None:
+        outbox = Outbox()
+        for item in items:
+            match item:
+                case Taken() if self._acks.is_ours(item):
+                    self._observe(item, outbox)
+                case ProfilesChanged():
+                    self._look_again(item.ids, outbox)
+                case Expire():
+                    self._expire(outbox)
+        await outbox.deliver(self._acks)
+        self._count_tables()
+
+    def _observe(self, taken: Taken, outbox: Outbox) -> None:
+        outbox.finished.append(taken)
+        message = taken.event.message
+        if message.value is None:
+            return
+        try:
+            snapshot = self._decoded(message.key, message.value, message.timestamp)
+        except DecodeError as error:
+            self._give_up(taken, error, outbox)
+            return
+        source = Source(topic=message.topic, partition=message.partition, offset=message.offset)
+        self._newest = max(self._newest, snapshot.observed_at)
+        state = load(outbox.staged(self._groups, encode_key(snapshot.npc_id)))
+        seen = self._core.observe(snapshot, state, source, time())
+        self._stage(snapshot.npc_id, message.partition, seen, outbox)
+
+    def _decoded(self, key: bytes | None, value: bytes, timestamp: float) -> Snapshot:
+        snapshot = decode_snapshot(key, value, timestamp)
+        ahead = snapshot.observed_at - timestamp
+        if ahead > self._settings.max_clock_ahead:
+            message = f"observed_at: {ahead:.0f} s ahead of the record's own time"
+            raise DecodeError(message)
+        return snapshot
+
+    def _give_up(self, taken: Taken, error: DecodeError, outbox: Outbox) -> None:
+        outbox.dead_letter(self._topics[DEAD_LETTERS], "filter", error, taken.event)
+        self._metrics.dead_letters.labels(stage="filter").inc()
+        self._metrics.errors.labels(stage="filter").inc()
+        self._metrics.snapshots.labels(outcome=SnapshotOutcome.DEAD_LETTER).inc()
+
+    def _stage(self, npc_id: str, partition: int, seen: Observation, outbox: Outbox) -> None:
+        key = encode_key(npc_id)
+        if seen.command:
+            topic = self._topics[NPC_UPDATE_COMMANDS]
+            outbox.records.append(Record(topic, key, encode(seen.command)))
+        if seen.state:
+            outbox.change(self._groups, partition, key, dump(seen.state))
+        for player in seen.sightings:
+            outbox.change(self._sightings, partition, *sighting.dump(partition, player))
+        self._count(seen)
+
+    def _look_again(self, ids: frozenset[str], outbox: Outbox) -> None:
+        """Push the NPCs of ours that stand with somebody who looks different now."""
+        for key in list(self._groups.data):
+            state = load(outbox.staged(self._groups, key))
+            if state and _stands_with(state, ids) and self._owns(state.source.partition):
+                npc_id = key.decode()
+                seen = self._core.profile_changed(npc_id, state, time())
+                if seen.command:
+                    self._stage(npc_id, state.source.partition, seen, outbox)
+
+    def _expire(self, outbox: Outbox) -> None:
+        gone = set(self._players.expire(self._newest))
+        for key in list(self._sightings.data) if gone else ():
+            partition, player_id = split_key(key)
+            if player_id in gone and self._owns(partition):
+                outbox.change(self._sightings, partition, key, None)
+
+    def _owns(self, partition: int) -> bool:
+        return owns(self._app, self._groups, partition)
+
+    # what is counted
+
+    def _count(self, seen: Observation) -> None:
+        self._metrics.snapshots.labels(outcome=seen.outcome).inc()
+        if seen.command:
+            self._metrics.decisions.labels(reason=seen.command.reason).inc()
+        if seen.outcome in (SnapshotOutcome.SENT, SnapshotOutcome.SUPPRESSED):
+            held = seen.outcome is SnapshotOutcome.SUPPRESSED
+            result = "hit" if held else "miss"
+            self._metrics.cache_requests.labels(cache="groups", result=result).inc()
+
+    def _count_tables(self) -> None:
+        hits, misses = self._players.take_counts()
+        self._metrics.cache_requests.labels(cache="players", result="hit").inc(hits)
+        self._metrics.cache_requests.labels(cache="players", result="miss").inc(misses)
+        sizes = {
+            "groups": len(self._groups.data),
+            "players": len(self._players),
+            "roster": len(self._roster.roster),
+            "locations": len(self._locations.locations),
+        }
+        for table, size in sizes.items():
+            self._metrics.table_entries.labels(table=table).set(size)
+
+
+def _stands_with(state: GroupState, ids: frozenset[str]) -> bool:
+    return any(m.id in ids or fold(m.name) in ids for m in state.desired.members)
+
+
+async def _every(seconds: float, do: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        await do()

@@ -1,0 +1,222 @@
+"""One snapshot in, one observation out: the whole filter without Kafka.
+
+    the snapshot is                              outcome
+    of an NPC the roster has disabled            disabled
+    older than what the state was made from      outdated
+    a reason for a command                       sent
+    nothing new                                  suppressed
+
+The state of each NPC lives in the Table; what lies here may be lost at any time: confirmations
+since the last checkpoint and changes that have not settled yet.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from hashlib import blake2b
+
+import msgspec
+
+from streams.filter.decide import Policy, decide, difference
+from streams.filter.members import continuing, members_of
+from streams.filter.place import place
+from streams.filter.players import Player, PlayerCache
+from streams.filter.settle import Pending, settled
+from streams.filter.state import GroupState
+from topics.models import (
+    Desired,
+    Location,
+    Member,
+    Reason,
+    Snapshot,
+    Source,
+    UpdateCommand,
+)
+from topics.roster import Roster
+
+
+class SnapshotOutcome(StrEnum):
+    """What became of a snapshot; the label of `rollcall_snapshots_total`."""
+
+    SENT = "sent"
+    SUPPRESSED = "suppressed"
+    OUTDATED = "outdated"
+    DISABLED = "disabled"
+    DEAD_LETTER = "dead_letter"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a snapshot leads to.
+
+    `state`: to be stored, None where the Table's stays. `sightings`: players to be stored.
+    """
+
+    outcome: SnapshotOutcome
+    command: UpdateCommand | None = None
+    state: GroupState | None = None
+    sightings: tuple[Player, ...] = ()
+
+
+@dataclass(slots=True)
+class World:
+    """What the filter knows besides the groups; kept up to date from the topics."""
+
+    roster: Roster
+    locations: Mapping[str, Location]
+    players: PlayerCache
+
+
+class GroupFilter:
+    """Turns snapshots into observations under one policy."""
+
+    def __init__(
+        self, world: World, policy: Policy, settle: float = 0.0, max_members: int = 100
+    ) -> None:
+        self._world = world
+        self._policy = policy
+        self._settle = settle
+        self._max_members = max_members
+        self._confirmed: dict[str, float] = {}
+        self._pending: dict[str, Pending] = {}
+
+    def observe(
+        self,
+        snapshot: Snapshot,
+        state: GroupState | None,
+        source: Source,
+        issued_at: float,
+    ) -> Observation:
+        """Decide one snapshot. `issued_at` (s) only stamps the command; it decides nothing."""
+        entry = self._world.roster.by_id(snapshot.npc_id)
+        if entry and not entry.enabled:
+            return Observation(SnapshotOutcome.DISABLED)
+        if state and self._is_outdated(snapshot, state, source):
+            return Observation(SnapshotOutcome.OUTDATED)
+        desired = self._desired(snapshot, state, entry.home_location if entry else None)
+        sightings = self._see_players(desired.members, snapshot.observed_at)
+        judged = self._judge(
+            snapshot.npc_id, snapshot.observed_at, desired, state, source, issued_at
+        )
+        return replace(judged, sightings=sightings)
+
+    def profile_changed(self, npc_id: str, state: GroupState, issued_at: float) -> Observation:
+        """Look again at an NPC nobody reports on just now: did a member's profile arrive?"""
+        members = {member.id: member for member in map(self._refreshed, state.desired.members)}
+        desired = msgspec.structs.replace(state.desired, members=tuple(members.values()))
+        if difference(state.desired, desired) is None:
+            return Observation(SnapshotOutcome.SUPPRESSED)
+        now = self._last_updated(npc_id, state)
+        return self._sent(npc_id, now, Reason.PROFILE, desired, state.source, issued_at)
+
+    def forget_unsaved(self) -> None:
+        """Partitions moved: what is not in the Table may belong to another worker now."""
+        self._confirmed.clear()
+        self._pending.clear()
+
+    def _desired(self, snapshot: Snapshot, state: GroupState | None, home: str | None) -> Desired:
+        world = self._world
+        members = members_of(snapshot, world.roster, world.players, self._max_members)
+        desired = Desired(
+            members=continuing(state.desired.members if state else (), members),
+            location=place(snapshot.location, snapshot.position, home, world.locations)
+            or (state.desired.location if state else ""),
+            action=snapshot.action,
+        )
+        return self._without_flaps(snapshot, desired, state) if self._settle and state else desired
+
+    def _without_flaps(self, snapshot: Snapshot, desired: Desired, state: GroupState) -> Desired:
+        pending = self._pending.pop(snapshot.npc_id, {})
+        desired, waiting = settled(
+            state.desired, desired, pending, snapshot.observed_at, self._settle
+        )
+        if waiting:
+            self._pending[snapshot.npc_id] = waiting
+        return desired
+
+    def _judge(
+        self,
+        npc_id: str,
+        now: float,
+        desired: Desired,
+        state: GroupState | None,
+        source: Source,
+        issued_at: float,
+    ) -> Observation:
+        picture = self._confirmed_state(npc_id, state) if state else None
+        reason = decide(picture, desired, now, self._policy)
+        if reason:
+            return self._sent(npc_id, now, reason, desired, source, issued_at)
+        assert state is not None  # no state is always a reason
+        return Observation(
+            SnapshotOutcome.SUPPRESSED, state=self._confirm(npc_id, state, now, source)
+        )
+
+    def _sent(
+        self,
+        npc_id: str,
+        now: float,
+        reason: Reason,
+        desired: Desired,
+        source: Source,
+        issued_at: float,
+    ) -> Observation:
+        self._confirmed.pop(npc_id, None)
+        command = UpdateCommand(
+            command_id=_command_id(npc_id, source, desired),
+            npc_id=npc_id,
+            reason=reason,
+            observed_at=now,
+            issued_at=issued_at,
+            source=source,
+            desired=desired,
+        )
+        state = GroupState(desired=desired, last_updated=now, last_force_refresh=now, source=source)
+        return Observation(SnapshotOutcome.SENT, command, state)
+
+    def _confirm(
+        self, npc_id: str, state: GroupState, now: float, source: Source
+    ) -> GroupState | None:
+        """Note that the picture still holds: in memory, and in the Table twice a threshold."""
+        if now - state.last_updated < self._policy.stale_data_threshold / 2:
+            self._confirmed[npc_id] = now
+            return None
+        self._confirmed.pop(npc_id, None)
+        return msgspec.structs.replace(state, last_updated=now, source=source)
+
+    def _confirmed_state(self, npc_id: str, state: GroupState) -> GroupState:
+        return msgspec.structs.replace(state, last_updated=self._last_updated(npc_id, state))
+
+    def _last_updated(self, npc_id: str, state: GroupState) -> float:
+        return max(state.last_updated, self._confirmed.get(npc_id, 0.0))
+
+    def _is_outdated(self, snapshot: Snapshot, state: GroupState, source: Source) -> bool:
+        """Older than the picture; or the very record it was made from, delivered again."""
+        last_updated = self._last_updated(snapshot.npc_id, state)
+        repeated = source.offset <= state.source.offset and source.topic == state.source.topic
+        return snapshot.observed_at < last_updated or (
+            repeated and snapshot.observed_at <= last_updated
+        )
+
+    def _refreshed(self, member: Member) -> Member:
+        """The member as known today; a real appearance is never emptied."""
+        world = self._world
+        npc = world.roster.by_id(member.id)
+        if npc:
+            return msgspec.structs.replace(member, appearance=npc.description or member.appearance)
+        player_id = world.players.id_of(member.name) if member.id == member.name else None
+        appearance = world.players.appearance(player_id or member.id) or member.appearance
+        return Member(id=player_id or member.id, name=member.name, appearance=appearance)
+
+    def _see_players(self, members: tuple[Member, ...], at: float) -> tuple[Player, ...]:
+        """Note the players among the members; those worth a changelog write."""
+        world = self._world
+        seen = [m for m in members if not world.roster.by_id(m.id)]
+        worthy = [m.id for m in seen if world.players.see(m.id, m.name, at)]
+        return tuple(p for p in map(world.players.get, worthy) if p)
+
+
+def _command_id(npc_id: str, source: Source, desired: Desired) -> str:
+    """The same record and desired state always give the same id, also when delivered twice."""
+    digest = blake2b(msgspec.json.encode(desired), digest_size=4).hexdigest()
+    return f"{npc_id}.{source.partition}.{source.offset}.{digest}"

@@ -1,0 +1,147 @@
+"""The player cache: who a player is and when somebody last saw them.
+
+Two sources feed it, in any order:
+
+    source                     name   description   last_seen
+    profile (player-profiles)  yes    yes           its own, else the record's time
+    sighting (a snapshot)      yes    no            the snapshot's
+
+Rules: an empty or "unknown" description never replaces a real one; a name that only repeats the id
+never replaces a real one; a player whom nobody saw for the TTL is forgotten. A forgotten player
+who is seen again is *missing*: the profile still stands on the topic and is recalled from there.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from topics.models import PlayerProfile
+from topics.text import fold
+
+_UNKNOWN = frozenset({"", "unknown", "n/a", "none"})
+
+
+@dataclass(slots=True)
+class Player:
+    """A cached player. `saved_at`: the `last_seen` that stands in the changelog."""
+
+    id: str
+    name: str
+    description: str = ""
+    last_seen: float = 0.0
+    saved_at: float = 0.0
+
+
+def is_unknown(description: str) -> bool:
+    """Whether a description says nothing."""
+    return description.strip().casefold() in _UNKNOWN
+
+
+class PlayerCache:
+    """Players by id and by name (any case); of two players with one name the last seen wins."""
+
+    def __init__(self, ttl: float) -> None:
+        self._ttl = ttl
+        self._players: dict[str, Player] = {}
+        self._ids_by_name: dict[str, str] = {}
+        self._missing: set[str] = set()
+        self._expired_any = False
+        self._hits = 0
+        self._misses = 0
+
+    def __len__(self) -> int:
+        return len(self._players)
+
+    def __iter__(self) -> Iterator[Player]:
+        return iter(self._players.values())
+
+    def get(self, player_id: str) -> Player | None:
+        """The cached player, or None."""
+        return self._players.get(player_id)
+
+    def id_of(self, name: str) -> str | None:
+        """The id of the player with this name, or None while unknown."""
+        return self._ids_by_name.get(fold(name))
+
+    def appearance(self, player_id: str) -> str:
+        """The player's description, empty while unknown."""
+        player = self._players.get(player_id)
+        return player.description if player else ""
+
+    def learn(self, profile: PlayerProfile, at: float) -> bool:
+        """Take in a profile published at `at`; True when it tells a group something new."""
+        player = self._entry(profile.player_id, profile.name)
+        player.last_seen = max(player.last_seen, profile.last_seen or at)
+        self._missing.discard(profile.player_id)
+        if is_unknown(profile.description) or profile.description == player.description:
+            return False
+        player.description = profile.description
+        return True
+
+    def see(self, player_id: str, name: str, at: float) -> bool:
+        """Take in a sighting; True when it is worth a changelog write (new, or a quarter TTL on).
+
+        An unknown player of whom we have but an id is not cached: there is nothing to know yet.
+        """
+        known = player_id in self._players
+        self._hits += known
+        self._misses += not known
+        if not known:
+            self._missing.add(player_id)
+            if name == player_id:
+                return False
+        player = self._entry(player_id, name)
+        player.last_seen = max(player.last_seen, at)
+        if player.saved_at and player.last_seen - player.saved_at < self._ttl / 4:
+            return False
+        player.saved_at = player.last_seen
+        return True
+
+    def restore(self, player_id: str, name: str, last_seen: float) -> None:
+        """Take in a sighting from before a restart."""
+        player = self._entry(player_id, name)
+        player.last_seen = max(player.last_seen, last_seen)
+        player.saved_at = max(player.saved_at, last_seen)
+
+    def forget(self, player_id: str) -> None:
+        """Drop a player: deleted by the game, or expired."""
+        player = self._players.pop(player_id, None)
+        self._missing.discard(player_id)
+        if player and self._ids_by_name.get(fold(player.name)) == player_id:
+            del self._ids_by_name[fold(player.name)]
+
+    def expire(self, now: float) -> list[str]:
+        """Forget whom nobody saw for the TTL; their ids."""
+        gone = [p.id for p in self._players.values() if now - p.last_seen > self._ttl]
+        for player_id in gone:
+            self.forget(player_id)
+        self._expired_any |= bool(gone)
+        return gone
+
+    def take_missing(self) -> set[str]:
+        """Players met since the last call who may have been forgotten: to be recalled.
+
+        Empty while nobody was ever forgotten: then the cache has heard every profile there is.
+        """
+        missing, self._missing = self._missing, set()
+        return missing if self._expired_any else set()
+
+    def take_counts(self) -> tuple[int, int]:
+        """Sightings of known and of unknown players since the last call."""
+        counts = (self._hits, self._misses)
+        self._hits = self._misses = 0
+        return counts
+
+    def _entry(self, player_id: str, name: str) -> Player:
+        player = self._players.get(player_id)
+        if player is None:
+            player = self._players[player_id] = Player(player_id, name)
+            self._ids_by_name.setdefault(fold(name), player_id)
+        if name not in ("", player_id):
+            self._rename(player, name)
+        return player
+
+    def _rename(self, player: Player, name: str) -> None:
+        if self._ids_by_name.get(fold(player.name)) == player.id:
+            del self._ids_by_name[fold(player.name)]
+        player.name = name
+        self._ids_by_name[fold(name)] = player.id

@@ -1,0 +1,95 @@
+"""What a worker counts, for Prometheus; docs/metrics.md says what each is good for.
+
+One registry a process, no NPC ids as labels. The names the seed asked for and what answers them:
+
+    updates processed    rollcall_snapshots_total, rollcall_results_total
+    cache hits           rollcall_cache_requests_total{result="hit"}
+    API calls            rollcall_letta_requests_total
+    errors               rollcall_errors_total
+    hit rate             rate(cache hits) / rate(cache requests)
+    update frequency     rate(rollcall_decisions_total)
+    force refresh rate   rate(rollcall_decisions_total{reason="force_refresh"})
+    error rate           rate(rollcall_errors_total)
+"""
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    start_http_server,
+)
+
+_FRESHNESS = (0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300)
+_LATENCY = (0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Metrics:
+    """Every collector of a worker, in a registry of its own."""
+
+    def __init__(self) -> None:
+        registry = self.registry = CollectorRegistry()
+        self.snapshots = Counter(
+            "rollcall_snapshots", "Snapshots handled.", ["outcome"], registry=registry
+        )
+        self.worlds = Counter(
+            "rollcall_world_snapshots",
+            "World snapshots split.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.decisions = Counter(
+            "rollcall_decisions", "Commands sent.", ["reason"], registry=registry
+        )
+        self.cache_requests = Counter(
+            "rollcall_cache_requests",
+            "Look-ups: groups (hit: the picture held, nothing sent), players (hit: known).",
+            ["cache", "result"],
+            registry=registry,
+        )
+        self.letta_requests = Counter(
+            "rollcall_letta_requests",
+            "Requests sent to Letta.",
+            ["operation", "status"],
+            registry=registry,
+        )
+        self.letta_seconds = Histogram(
+            "rollcall_letta_request_seconds",
+            "Time of a request to Letta.",
+            ["operation"],
+            buckets=_LATENCY,
+            registry=registry,
+        )
+        self.results = Counter(
+            "rollcall_results", "Commands finished.", ["outcome"], registry=registry
+        )
+        self.errors = Counter("rollcall_errors", "What went wrong.", ["stage"], registry=registry)
+        self.dead_letters = Counter(
+            "rollcall_dead_letters", "Records given up.", ["stage"], registry=registry
+        )
+        self.freshness = Histogram(
+            "rollcall_memory_freshness_seconds",
+            "Age of a snapshot when the memory it asked for was in place.",
+            buckets=_FRESHNESS,
+            registry=registry,
+        )
+        self.queue = Gauge(
+            "rollcall_write_queue", "NPCs waiting for or in a write.", registry=registry
+        )
+        self.parked = Gauge(
+            "rollcall_parked_npcs", "NPCs without a Letta agent.", registry=registry
+        )
+        self.table_entries = Gauge(
+            "rollcall_table_entries",
+            "Entries held by this worker.",
+            ["table"],
+            registry=registry,
+        )
+
+    def serve(self, host: str, port: int) -> int:
+        """Answer scrapes on `host:port`, 0 for any free port; the port it became.
+
+        Raises OSError when the port is in use.
+        """
+        server, _ = start_http_server(port, host, self.registry)
+        return int(server.server_port)

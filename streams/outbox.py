@@ -1,0 +1,84 @@
+"""What a batch of records leads to, before any of it is sent.
+
+An outbox is filled without waiting and then emptied through the delivery barrier: see
+`streams.barrier` for the order, and why.
+"""
+
+from dataclasses import dataclass, field
+from time import time
+from typing import Any
+
+from faust.types import EventT, TopicT
+from faust.types.tables import TableT
+
+from streams.barrier import OrderedAcks, Taken, acknowledged, delivered
+from topics.dead_letter import headers_for
+
+Key = bytes
+RawTable = TableT[bytes, bytes]
+
+
+@dataclass(slots=True)
+class Record:
+    """One record to send."""
+
+    topic: TopicT
+    key: Key | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]] | None = None
+
+
+@dataclass(slots=True)
+class Change:
+    """One change of a Table; `value` None deletes."""
+
+    table: RawTable
+    partition: int
+    key: Key
+    value: bytes | None
+
+
+@dataclass(slots=True)
+class Outbox:
+    """Records, changes and finished source records of a batch; the last change of a key counts."""
+
+    records: list[Record] = field(default_factory=list)
+    changes: dict[tuple[str, Key], Change] = field(default_factory=dict)
+    finished: list[Taken] = field(default_factory=list)
+
+    def change(self, table: RawTable, partition: int, key: Key, value: bytes | None) -> None:
+        """Stage a Table write; it shows in `staged` at once, in the Table after delivery."""
+        self.changes[table.name, key] = Change(table, partition, key, value)
+
+    def staged(self, table: RawTable, key: Key) -> bytes | None:
+        """The value as this batch left it, else the Table's."""
+        change = self.changes.get((table.name, key))
+        return change.value if change else table.data.get(key)
+
+    def dead_letter(self, topic: TopicT, stage: str, error: Exception, event: EventT[Any]) -> None:
+        """Give a record up, with the reason in the headers."""
+        message = event.message
+        headers = headers_for(
+            stage, error, message.topic, message.partition, message.offset, time()
+        )
+        self.records.append(Record(topic, message.key, message.value, headers))
+
+    async def deliver(self, acks: OrderedAcks) -> None:
+        """Send all, each step after the one before is acknowledged; then ack the source."""
+        await delivered(
+            record.topic.send(key=record.key, value=record.value, headers=record.headers)
+            for record in self.records
+        )
+        await self.store()
+        for taken in self.finished:
+            acks.finish(taken)
+
+    async def store(self) -> None:
+        """Write the changes: the changelog first, the local store once that is durable."""
+        changes = self.changes.values()
+        await acknowledged([c.table.send_changelog(c.partition, c.key, c.value) for c in changes])
+        for change in changes:
+            if change.value is None:
+                change.table.data.pop(change.key, None)
+            else:
+                change.table.data[change.key] = change.value

@@ -1,0 +1,104 @@
+"""Every knob of the workers, read from `ROLLCALL_*` environment variables.
+
+The docstring under a field is its documentation: unit, reason, what None means. `rollcall config`
+prints them. Where Kafka is and how to log in stands in `topics.connection`.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Mode(StrEnum):
+    """How much the filter holds back; see `streams.filter.decide`."""
+
+    DIRECT = "direct"
+    FILTERED = "filtered"
+    CACHED = "cached"
+
+
+class Staleness(StrEnum):
+    """What "stale" means; see `streams.filter.decide`."""
+
+    GAP = "gap"
+    SEED = "seed"
+
+
+class Settings(BaseSettings):
+    """Settings of a worker. A wrong value is refused at start-up, by name."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ROLLCALL_",
+        use_attribute_docstrings=True,
+        extra="ignore",
+        frozen=True,
+    )
+
+    mode: Mode = Mode.CACHED
+    """`direct` sends every snapshot on, `filtered` what differs from the last group in memory,
+    `cached` only what differs from the durable group state, is stale or due for a refresh."""
+
+    stale_data_threshold: float = Field(default=30.0, gt=0)
+    """Seconds of silence about an NPC after which our picture of it counts as stale."""
+
+    force_refresh_interval: float = Field(default=300.0, gt=0)
+    """Seconds after which an NPC's whole state is pushed again, changed or not."""
+
+    staleness: Staleness = Staleness.GAP
+    """`gap`: stale is a gap between two snapshots. `seed`: stale is the age of the last push, so
+    that an idle NPC is written again every `stale_data_threshold` seconds."""
+
+    settle_seconds: float = Field(default=0.0, ge=0)
+    """Seconds a member must have come or gone before it counts; damps players who step in and out.
+    0: at once."""
+
+    player_cache_ttl: float = Field(default=3600.0, gt=0)
+    """Seconds after which a player whom nobody saw leaves the player cache."""
+
+    max_group_members: int = Field(default=100, ge=1)
+    """Members kept of one group; the rest of a larger crowd is left out and counted."""
+
+    letta_url: str = "http://127.0.0.1:8283"
+    """Where Letta answers."""
+
+    letta_token: SecretStr | None = None
+    """Bearer token for Letta. None: Letta asks for none."""
+
+    letta_timeout: float = Field(default=10.0, gt=0)
+    """Seconds one call to Letta may take before it counts as failed and is tried again."""
+
+    letta_concurrency: int = Field(default=4, ge=1)
+    """NPCs written at the same time. One Letta server does most writes a second at about 4."""
+
+    parked_retry_interval: float = Field(default=10.0, gt=0)
+    """Seconds between two looks for the Letta agent of an NPC that has none yet."""
+
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    """Port of the worker's Prometheus metrics on loopback, 0 for any free one. None: no metrics."""
+
+    metrics_host: str = "127.0.0.1"
+    """Address the metrics listen on. Change it where Prometheus is on another machine."""
+
+    data_dir: Path = Path("~/.local/share/rollcall")
+    """Folder for what a worker keeps on disk between two starts; made when missing."""
+
+    commit_interval: float = Field(default=1.0, gt=0)
+    """Seconds between two commits of finished offsets: what a crash repeats at most."""
+
+    session_timeout: float = Field(default=10.0, ge=6)
+    """Seconds without a heartbeat after which Kafka gives a worker's partitions to others."""
+
+    drain_timeout: float = Field(default=20.0, ge=0)
+    """Seconds a stopping writer may take to finish the writes it has begun."""
+
+    max_clock_ahead: float = Field(default=300.0, ge=0)
+    """Seconds an `observed_at` may lie ahead of its record's timestamp. Beyond: dead letter, since
+    a snapshot from the future would block every real one after it."""
+
+    log_format: str = Field(default="console", pattern="^(console|json)$")
+    """`console` for people, `json` for machines."""
+
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    """Least severity that is logged."""

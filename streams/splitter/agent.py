@@ -1,0 +1,84 @@
+"""The splitter on Faust: each world snapshot becomes one record per NPC, then it is acked."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import faust
+from faust.types import StreamT
+
+from streams.barrier import OrderedAcks, Taken
+from streams.broadcast import Broadcast
+from streams.faust_mends import generation_of, records
+from streams.flusher import Flusher
+from streams.metrics import Metrics
+from streams.outbox import Outbox, Record
+from streams.reference import RosterTable, skip_unreadable
+from streams.settings import Settings
+from streams.topology import RawTopics
+from topics.catalogue import DEAD_LETTERS, NPC_ROSTER, NPC_SNAPSHOTS, WORLD_SNAPSHOTS
+from topics.connection import KafkaConnection
+from topics.decode import DecodeError, decode_world
+from topics.encode import encode, encode_key
+from topics.world import split
+
+STAGE = "splitter"
+
+
+class SplitterAgent:
+    """The splitter role of a worker."""
+
+    def __init__(
+        self,
+        app: faust.App,
+        settings: Settings,  # noqa: ARG002 - every role is built alike
+        connection: KafkaConnection,
+        metrics: Metrics,
+    ) -> None:
+        self._metrics = metrics
+        self._topics = RawTopics(app, connection.topic_prefix)
+        self._roster = RosterTable()
+        self._broadcast = Broadcast(
+            connection, self._topics.names([NPC_ROSTER]), skip_unreadable(self._roster.apply)
+        )
+        self._acks = OrderedAcks(lambda: generation_of(app))
+        self._flusher: Flusher[Taken] = Flusher(self._flush, batch=50, waiting=200)
+        app.agent(self._topics[WORLD_SNAPSHOTS], name=STAGE)(self._take)
+        app.task(self._run)
+
+    async def _take(self, stream: StreamT[Any]) -> None:
+        async for event in records(stream):
+            await self._flusher.put(self._acks.take(event))
+
+    async def _run(self) -> None:
+        await self._broadcast.start()
+        await asyncio.gather(self._flusher.run(), self._broadcast.failed())
+
+    async def _flush(self, taken: Sequence[Taken]) -> None:
+        outbox = Outbox()
+        for one in taken:
+            if self._acks.is_ours(one):
+                self._split(one, outbox)
+        await outbox.deliver(self._acks)
+
+    def _split(self, taken: Taken, outbox: Outbox) -> None:
+        outbox.finished.append(taken)
+        message = taken.event.message
+        if message.value is None:
+            return
+        try:
+            snapshots = split(decode_world(message.value, message.timestamp), self._roster.roster)
+        except DecodeError as error:
+            self._count("dead_letter")
+            self._metrics.dead_letters.labels(stage=STAGE).inc()
+            self._metrics.errors.labels(stage=STAGE).inc()
+            outbox.dead_letter(self._topics[DEAD_LETTERS], STAGE, error, taken.event)
+            return
+        self._count("split")
+        outbox.records += [
+            Record(self._topics[NPC_SNAPSHOTS], encode_key(one.npc_id), encode(one))
+            for one in snapshots
+        ]
+
+    def _count(self, outcome: str) -> None:
+        self._metrics.worlds.labels(outcome=outcome).inc()

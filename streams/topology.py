@@ -1,0 +1,84 @@
+"""How a role's Faust app is set up: group, timeouts, raw topics. One app a role."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+import faust
+from faust.types import TopicT
+
+from streams import faust_mends
+from streams.settings import Settings
+from topics.catalogue import DEAD_LETTER_LIMIT, PARTITIONS, topic_name
+from topics.connection import KafkaConnection
+
+SEND_TIMEOUT = 30.0
+"""Seconds until an unacknowledged send fails and the worker leaves; Faust would wait 20 minutes."""
+
+
+class Role(StrEnum):
+    """What a worker does; each is a consumer group of its own."""
+
+    SPLITTER = "splitter"
+    FILTER = "filter"
+    WRITER = "writer"
+
+
+def group_id(role: Role, prefix: str) -> str:
+    """The consumer group, and Faust app id, of a role."""
+    return f"{prefix}rollcall-{role}"
+
+
+def new_app(
+    role: Role, settings: Settings, connection: KafkaConnection, *, wait_empty: bool
+) -> faust.App:
+    """A mended Faust app for a role. `wait_empty`: a rebalance waits for records in flight."""
+    data_dir = settings.data_dir.expanduser() / group_id(role, connection.topic_prefix)
+    data_dir.parent.mkdir(parents=True, exist_ok=True)
+    app = faust.App(
+        group_id(role, connection.topic_prefix),
+        broker=[f"kafka://{server}" for server in connection.bootstrap_servers],
+        datadir=data_dir,
+        store="memory://",
+        topic_partitions=PARTITIONS,
+        topic_disable_leader=True,
+        key_serializer="raw",
+        value_serializer="raw",
+        broker_session_timeout=settings.session_timeout,
+        broker_heartbeat_interval=settings.session_timeout / 5,
+        broker_commit_interval=settings.commit_interval,
+        stream_wait_empty=wait_empty,
+        stream_buffer_maxsize=1024,
+        producer_acks=-1,
+        producer_linger=0.005,
+        producer_request_timeout=SEND_TIMEOUT,
+        producer_max_request_size=DEAD_LETTER_LIMIT,
+        table_cleanup_interval=3600,
+        web_enabled=False,
+    )
+    faust_mends.mend(app)
+    return app
+
+
+class RawTopics:
+    """The topics of the contract as Faust topics of raw bytes, with the prefix of the user."""
+
+    def __init__(self, app: faust.App, prefix: str) -> None:
+        self._app = app
+        self._prefix = prefix
+        self._topics: dict[str, TopicT] = {}
+
+    def __getitem__(self, name: str) -> TopicT:
+        if name not in self._topics:
+            self._topics[name] = self._app.topic(
+                topic_name(self._prefix, name),
+                key_type=bytes,
+                value_type=bytes,
+                key_serializer="raw",
+                value_serializer="raw",
+                allow_empty=True,
+            )
+        return self._topics[name]
+
+    def names(self, names: Iterable[str]) -> list[str]:
+        """The topics as Kafka knows them."""
+        return [topic_name(self._prefix, name) for name in names]

@@ -1,0 +1,125 @@
+"""Run one role as a Faust worker, or several as one child process each.
+
+A role is a consumer group, a Faust app and a process: the lag of each is told apart, and each can
+be scaled alone.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import faust
+import structlog
+
+from streams import logs
+from streams.filter.agent import FilterAgent
+from streams.flusher import leave_process
+from streams.metrics import Metrics
+from streams.settings import Settings
+from streams.splitter.agent import SplitterAgent
+from streams.topology import Role, new_app
+from streams.writer.agent import WriterAgent
+from topics.connection import KafkaConnection
+
+log = structlog.get_logger()
+
+STOP_MARGIN = 10.0
+"""Seconds to stop on top of draining; then the worker leaves, and what is unacked comes again."""
+
+Build = Callable[[faust.App, Settings, KafkaConnection, Metrics], object]
+
+AGENTS: Mapping[Role, Build] = {
+    Role.SPLITTER: SplitterAgent,
+    Role.FILTER: FilterAgent,
+    Role.WRITER: WriterAgent,
+}
+
+
+def run(roles: Sequence[str]) -> int:
+    """Run the roles until told to stop; 0 after SIGTERM or SIGINT, else what went wrong."""
+    chosen = [Role(role) for role in roles]
+    return run_one(chosen[0]) if len(chosen) == 1 else run_children(chosen)
+
+
+def run_one(role: Role) -> int:
+    """Run one role in this process."""
+    settings, connection = Settings(), KafkaConnection.from_environment()
+    logs.configure(settings.log_format, settings.log_level)
+    structlog.contextvars.bind_contextvars(role=role.value)
+    app = build(role, settings, connection)
+    try:
+        bound = settings.drain_timeout + STOP_MARGIN
+        QuietWorker(app, redirect_stdouts=False, stop_within=bound).execute_from_commandline()
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+
+
+def build(role: Role, settings: Settings, connection: KafkaConnection) -> faust.App:
+    """The Faust app of a role, with its metrics served, not started yet."""
+    metrics = Metrics()
+    if settings.metrics_port is not None:
+        port = metrics.serve(settings.metrics_host, settings.metrics_port)
+        log.info("metrics_served", host=settings.metrics_host, port=port)
+    app = new_app(role, settings, connection, wait_empty=role is not Role.WRITER)
+    AGENTS[role](app, settings, connection, metrics)
+    return app
+
+
+class QuietWorker(faust.Worker):
+    """Faust's worker without its spinner and its own ideas of logging; it stops within a bound."""
+
+    def __init__(self, *args: Any, stop_within: float, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.spinner = None
+        self._stop_within = stop_within
+
+    def _flag_as_shutdown_by_signal(self) -> None:
+        super()._flag_as_shutdown_by_signal()
+        log.info("stopping", within_seconds=self._stop_within)
+        self.loop.call_later(self._stop_within, leave_process)
+
+    def _setup_logging(self) -> None:
+        """`streams.logs` has done it."""
+
+
+def run_children(roles: Sequence[Role]) -> int:
+    """Run each role in a process of its own; when one ends, all end."""
+    children = [_spawn(role, number) for number, role in enumerate(roles)]
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: _stop(children))
+    codes = [_wait_for_first(children)]
+    _stop(children)
+    codes += [child.wait() for child in children]
+    return next((1 for code in codes if code), 0)
+
+
+def _spawn(role: Role, number: int) -> "subprocess.Popen[bytes]":
+    """A child for one role; a metrics port is counted up, so that each role has its own."""
+    environment = dict(os.environ)
+    port = int(environment.get("ROLLCALL_METRICS_PORT") or 0)
+    if port:
+        environment["ROLLCALL_METRICS_PORT"] = str(port + number)
+    command = [sys.executable, "-m", "streams.worker", role]
+    return subprocess.Popen(command, env=environment)  # noqa: S603 - a role, not user's text
+
+
+def _wait_for_first(children: Sequence["subprocess.Popen[bytes]"]) -> int:
+    pids = {child.pid: child for child in children}
+    pid, status = os.wait()
+    child = pids.get(pid)
+    if child is not None:
+        child.returncode = os.waitstatus_to_exitcode(status)
+    return os.waitstatus_to_exitcode(status)
+
+
+def _stop(children: Sequence["subprocess.Popen[bytes]"]) -> None:
+    for child in children:
+        if child.poll() is None:
+            child.terminate()
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,196 @@
+"""The writer on Faust: commands in, the write loop reconciles, results and acks out.
+
+A command's record is acked once its result is acknowledged by the broker, in the order of its
+partition; what was not acked comes again, and the fence in each block's stamp makes that safe.
+Commands of NPCs without a Letta agent wait in the `parked` Table, so that they hold up no offset.
+"""
+
+import asyncio
+from typing import Any
+
+import faust
+import structlog
+from faust.types import StreamT
+
+from streams.barrier import OrderedAcks, Taken, delivered
+from streams.broadcast import Broadcast
+from streams.faust_mends import before_shutdown, generation_of, owns, records, when_revoked
+from streams.flusher import leave_process
+from streams.metrics import Metrics
+from streams.outbox import Outbox
+from streams.partitioned_key import partitioned_key, split_key
+from streams.reference import RosterTable, skip_unreadable
+from streams.settings import Mode, Settings
+from streams.topology import RawTopics
+from streams.writer.direct import overwrite
+from streams.writer.letta import connect
+from streams.writer.loop import WriteLoop
+from streams.writer.reconcile import reconcile
+from topics.catalogue import (
+    DEAD_LETTERS,
+    NPC_ROSTER,
+    NPC_UPDATE_COMMANDS,
+    NPC_UPDATE_RESULTS,
+    PARTITIONS,
+)
+from topics.connection import KafkaConnection
+from topics.decode import DecodeError, decode_command
+from topics.encode import encode, encode_key
+from topics.models import Outcome, UpdateCommand, UpdateResult
+
+log = structlog.get_logger()
+
+STAGE = "writer"
+GAUGE_SECONDS = 1.0
+
+
+class WriterAgent:
+    """The writer role of a worker."""
+
+    def __init__(
+        self, app: faust.App, settings: Settings, connection: KafkaConnection, metrics: Metrics
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._metrics = metrics
+        self._partitions: dict[str, int] = {}
+        self._topics = RawTopics(app, connection.topic_prefix)
+        self._parked = app.Table(
+            "parked",
+            key_type=bytes,
+            value_type=bytes,
+            partitions=PARTITIONS,
+            help="writer: the newest command of each NPC without a Letta agent",
+        )
+        self._roster = RosterTable(on_change=self._wake)
+        self._broadcast = Broadcast(
+            connection, self._topics.names([NPC_ROSTER]), skip_unreadable(self._roster.apply)
+        )
+        self._acks = OrderedAcks(lambda: generation_of(app))
+        self._started = asyncio.Event()
+        self._loop: WriteLoop | None = None
+        app.agent(self._topics[NPC_UPDATE_COMMANDS], name=STAGE)(self._take)
+        app.task(self._run)
+        self._parked.on_recover(self._restore_parked)
+        when_revoked(app, self._withdraw)
+        before_shutdown(app, self._drain)
+
+    async def _run(self) -> None:
+        await self._broadcast.start()
+        self._loop = self._new_loop()
+        await self._restore_parked()
+        self._started.set()
+        await asyncio.gather(self._broadcast.failed(), self._watch_loop(self._loop))
+
+    def _new_loop(self) -> WriteLoop:
+        settings = self._settings
+        token = settings.letta_token.get_secret_value() if settings.letta_token else None
+        store = connect(settings.letta_url, token, settings.letta_timeout)
+        return WriteLoop(
+            store.observed_by(self._count_call),
+            self._publish,
+            self._agent_of,
+            self._park,
+            self._unpark,
+            update=overwrite if settings.mode is Mode.DIRECT else reconcile,
+            concurrency=settings.letta_concurrency,
+            look_interval=settings.parked_retry_interval,
+        )
+
+    # commands
+
+    async def _take(self, stream: StreamT[Any]) -> None:
+        await self._started.wait()
+        async for event in records(stream):
+            taken = self._acks.take(event)
+            try:
+                await self._submit(taken)
+            except Exception:
+                log.exception("command_not_taken", offset=event.message.offset)
+                leave_process()
+
+    async def _submit(self, taken: Taken) -> None:
+        message = taken.event.message
+        if message.value is None:
+            self._acks.finish(taken)
+            return
+        try:
+            command = decode_command(message.value)
+        except DecodeError as error:
+            await self._give_up(taken, error)
+            return
+        self._partitions[command.npc_id] = message.partition
+        assert self._loop is not None
+        self._loop.submit(command, lambda: self._acks.finish(taken))
+
+    async def _give_up(self, taken: Taken, error: DecodeError) -> None:
+        outbox = Outbox(finished=[taken])
+        outbox.dead_letter(self._topics[DEAD_LETTERS], STAGE, error, taken.event)
+        self._metrics.dead_letters.labels(stage=STAGE).inc()
+        self._metrics.errors.labels(stage=STAGE).inc()
+        await outbox.deliver(self._acks)
+
+    async def _publish(self, result: UpdateResult) -> None:
+        topic = self._topics[NPC_UPDATE_RESULTS]
+        await delivered([topic.send(key=encode_key(result.npc_id), value=encode(result))])
+        self._count(result)
+
+    def _agent_of(self, npc_id: str) -> str | None:
+        entry = self._roster.roster.by_id(npc_id)
+        return entry.agent_id if entry else None
+
+    def _wake(self, npc_id: str) -> None:
+        if self._loop:
+            self._loop.wake(npc_id)
+
+    def _withdraw(self) -> None:
+        """A rebalance: everything that waits comes again, here or elsewhere."""
+        if self._loop:
+            self._loop.withdraw(lambda _: False)
+
+    async def _drain(self) -> None:
+        """Finish the writes that have begun, so that their records can be acked."""
+        if self._loop:
+            left = await self._loop.stop(self._settings.drain_timeout)
+            log.info("writer_drained", left=left)
+
+    # NPCs without an agent
+
+    async def _park(self, command: UpdateCommand) -> None:
+        await self._change_parked(command.npc_id, encode(command))
+
+    async def _unpark(self, npc_id: str) -> None:
+        await self._change_parked(npc_id, None)
+
+    async def _change_parked(self, npc_id: str, value: bytes | None) -> None:
+        partition = self._partitions[npc_id]
+        outbox = Outbox()
+        outbox.change(self._parked, partition, partitioned_key(partition, npc_id), value)
+        await outbox.store()
+
+    async def _restore_parked(self) -> None:
+        for key, value in list(self._parked.data.items()):
+            partition, npc_id = split_key(key)
+            if self._loop and owns(self._app, self._parked, partition):
+                self._partitions[npc_id] = partition
+                self._loop.restore(decode_command(value))
+
+    # what is counted
+
+    def _count(self, result: UpdateResult) -> None:
+        self._metrics.results.labels(outcome=result.outcome).inc()
+        if result.outcome in (Outcome.APPLIED, Outcome.REPAIRED):
+            self._metrics.freshness.observe(max(result.finished_at - result.observed_at, 0.0))
+        if result.outcome is Outcome.FAILED:
+            self._metrics.errors.labels(stage=STAGE).inc()
+
+    def _count_call(self, operation: str, status: str, seconds: float) -> None:
+        self._metrics.letta_requests.labels(operation=operation, status=status).inc()
+        self._metrics.letta_seconds.labels(operation=operation).observe(seconds)
+
+    async def _watch_loop(self, loop: WriteLoop) -> None:
+        while True:
+            standing = loop.standing()
+            self._metrics.queue.set(standing.waiting + standing.active)
+            self._metrics.parked.set(standing.parked)
+            await asyncio.sleep(GAUGE_SECONDS)

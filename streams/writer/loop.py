@@ -1,0 +1,370 @@
+"""Commands in, results out: several NPCs at a time, each by one worker, the newest command only.
+
+Promises, in the order in which a command meets them:
+
+    an older command than one seen before   `outdated`, without asking Letta
+    a newer one while it waits              `superseded`; the newer one takes its place
+    Letta slow, busy, away                  tried again after a growing wait; nobody else waits
+    no Letta agent                          parked durably, `failed`; done for real once there is
+    refused by Letta, or impossible         `failed`, with the reason
+    a fault of our own                      the same, and a log line with the place
+
+`done` of a command is called once, after its result has been acknowledged. What was not done when
+the loop stopped has no result, and Kafka brings it again. A command that keeps failing for now is
+tried until it works or a newer one supersedes it: consumer lag shows it meanwhile.
+"""
+
+import asyncio
+import traceback
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import structlog
+
+from streams.writer.agents import AgentOf, Agents
+from streams.writer.clock import Clock, SystemClock, Timer
+from streams.writer.herald import Herald, Publish
+from streams.writer.outcome import Effort, result
+from streams.writer.parking import INTERVAL, Parking
+from streams.writer.queue import Backoff, WorkQueue
+from streams.writer.reconcile import reconcile
+from streams.writer.stamp import Mark, is_before, mark_of
+from streams.writer.store import (
+    AgentMissingError,
+    BlockStore,
+    PermanentError,
+    StoreError,
+    TemporaryError,
+)
+from topics.models import Outcome, Reason, UpdateCommand, UpdateResult
+
+Done = Callable[[], None]
+Park = Callable[[UpdateCommand], Awaitable[None]]
+Unpark = Callable[[str], Awaitable[None]]
+
+CONCURRENCY = 4
+"""NPCs written at the same time: one Letta server does most at about four."""
+
+LEVELS = {
+    Reason.FIRST_SEEN: 0,
+    Reason.MEMBERS: 0,
+    Reason.LOCATION: 1,
+    Reason.ACTION: 1,
+    Reason.PROFILE: 2,
+    Reason.STALE: 3,
+    Reason.FORCE_REFRESH: 4,
+    Reason.VERIFY: 4,
+}
+"""How urgent a reason is, 0 the most."""
+
+_LOOK_LEVEL = 4
+
+
+class Update(Protocol):
+    """`reconcile`, or what stands in for it."""
+
+    def __call__(
+        self,
+        command: UpdateCommand,
+        agent_id: str,
+        store: Any,
+        now: Callable[[], float],
+        effort: Effort,
+    ) -> Awaitable[UpdateResult]: ...
+
+
+class Standing(NamedTuple):
+    """What the loop has in hand."""
+
+    waiting: int
+    active: int
+    parked: int
+    unannounced: int
+    """Results not acknowledged yet."""
+
+
+@dataclass(slots=True)
+class _Job:
+    command: UpdateCommand
+    done: Done | None
+    """None: the command was parked, its result is out and its offset settled."""
+    submitted_at: float
+    effort: Effort = field(default_factory=Effort)
+    is_parking: bool = False
+
+
+class WriteLoop:
+    """The writer's workers. All methods belong to one event loop."""
+
+    def __init__(
+        self,
+        store: BlockStore,
+        publish: Publish,
+        agent_of: AgentOf,
+        park: Park,
+        unpark: Unpark,
+        *,
+        update: Update = reconcile,
+        concurrency: int = CONCURRENCY,
+        look_interval: float = INTERVAL,
+        backoff: Backoff | None = None,
+        clock: Clock | None = None,
+        log: Any = None,
+    ) -> None:
+        """`park`, `unpark`: keep a parked command where a restart finds it. Times in seconds."""
+        self.concurrency = concurrency
+        self._store, self._update = store, update
+        self._park, self._unpark = park, unpark
+        self._clock = clock or SystemClock()
+        self._log = log or structlog.get_logger(__name__)
+        self._herald = Herald(publish, self._clock, self._log)
+        self._queue: WorkQueue[_Job] = WorkQueue(backoff)
+        self._agents, self._parking = Agents(agent_of), Parking(look_interval)
+        self._newest: dict[str, Mark] = {}
+        self._workers: set[asyncio.Task[None]] = set()
+        self._look: asyncio.Task[None] | None = None
+        self._timer: Timer | None = None
+        self._is_stopping = False
+
+    def submit(self, command: UpdateCommand, done: Done) -> None:
+        """Takes a command in. `done` is called once its fate is published. Never waits."""
+        if self._is_stopping:
+            return
+        npc_id, job = command.npc_id, _Job(command, done, self._clock.steady())
+        newest = self._newest.get(npc_id)
+        if newest is not None and is_before(command, newest):
+            self._tell(job, Outcome.OUTDATED)
+            return
+        self._newest[npc_id] = mark_of(command)
+        older = self._queue.put(npc_id, job, LEVELS[command.reason], self._clock.steady())
+        self._supersede(older)
+        self._pump()
+
+    def wake(self, npc_id: str) -> None:
+        """The roster changed for an NPC: its agent is asked for anew."""
+        self._agents.forget(npc_id)
+        self._parking.look(npc_id)
+        self._unpark_to_queue(npc_id)
+        self._pump()
+
+    def restore(self, command: UpdateCommand) -> None:
+        """A command that was parked before the last stop; its result is out already."""
+        self._parking.put(command)
+        self._pump()
+
+    def withdraw(self, is_mine: Callable[[str], bool]) -> None:
+        """Forgets NPCs that are another worker's now. Writes that have begun are finished."""
+        others = {*self._queue.waiting(), *self._parking.npc_ids(), *self._newest}
+        others = {npc_id for npc_id in others if not is_mine(npc_id)}
+        self._queue.withdraw(others)
+        for npc_id in others:
+            self._parking.free(npc_id)
+            self._newest.pop(npc_id, None)
+            self._agents.forget(npc_id)
+
+    def standing(self) -> Standing:
+        """How much the loop has in hand."""
+        waiting, active = len(self._queue), self._queue.active
+        return Standing(waiting, active, len(self._parking), self._herald.pending)
+
+    async def stop(self, seconds: float) -> int:
+        """Begins nothing new and gives what has begun so many seconds. Returns commands left."""
+        self._is_stopping = True
+        deadline = asyncio.get_running_loop().time() + seconds
+        if self._timer is not None:
+            self._timer.cancel()
+        await _finished([*self._workers, *filter(None, [self._look])], seconds)
+        left = deadline - asyncio.get_running_loop().time()
+        await _finished(self._herald.tasks(), max(left, 0.0))
+        return len(self._queue) + self._queue.active + self._herald.pending
+
+    # -- work --------------------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        """Begins whatever may begin, and sets the alarm for what comes next."""
+        if self._is_stopping:
+            return
+        now = self._clock.steady()
+        while len(self._workers) < self.concurrency and (item := self._queue.take(now)):
+            self._begin(self._work(*item))
+        look_at = self._parking.next_look()
+        if self._look is None and look_at is not None and look_at <= now:
+            self._look = asyncio.create_task(self._look_for_agents())
+        self._set_alarm(now)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._workers.add(task)
+        task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._workers.discard(task)
+        self._pump()
+
+    def _set_alarm(self, now: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        is_full = len(self._workers) >= self.concurrency
+        work = None if is_full else self._queue.next_ready(now)
+        look = None if self._look is not None else self._parking.next_look()
+        times = [when for when in (work, look) if when is not None]
+        later = self._clock.call_later
+        self._timer = later(max(min(times) - now, 0.0), self._pump) if times else None
+
+    async def _work(self, npc_id: str, job: _Job) -> None:
+        job.effort.attempts += 1
+        try:
+            finished = await self._attempt(job)
+        except TemporaryError as error:
+            self._try_again(npc_id, job, error)
+            return
+        except AgentMissingError as error:
+            await self._park_job(npc_id, job, error)
+            return
+        except PermanentError as error:
+            finished = self._result(job, Outcome.FAILED, str(error))
+        except Exception as error:  # noqa: BLE001 - a fault in one NPC's update stops no other's
+            finished = self._result(job, Outcome.FAILED, self._fault(npc_id, error))
+        self._queue.finish(npc_id, self._clock.steady())
+        self._tell_result(job, finished)
+
+    async def _attempt(self, job: _Job) -> UpdateResult:
+        npc_id = job.command.npc_id
+        agent_id = self._agents.known(npc_id)
+        if agent_id is not None:
+            try:
+                return await self._update_agent(job, agent_id)
+            except AgentMissingError:
+                self._log.info("agent_missing", npc_id=npc_id, agent_id=agent_id)
+        return await self._update_agent(job, await self._agent_by_tag(job))
+
+    async def _update_agent(self, job: _Job, agent_id: str) -> UpdateResult:
+        try:
+            return await self._update(
+                job.command, agent_id, self._store, self._clock.now, job.effort
+            )
+        except AgentMissingError:
+            self._agents.gone(job.command.npc_id, agent_id)
+            raise
+
+    async def _agent_by_tag(self, job: _Job) -> str:
+        npc_id = job.command.npc_id
+        if self._parking.is_due(npc_id, self._clock.steady()):
+            store = self._store.observed_by(job.effort.count_call)
+            agent_id = await self._agents.find(npc_id, store)
+            if agent_id is not None:
+                return agent_id
+        raise AgentMissingError(f"no Letta agent of the roster's, none with the tag npc:{npc_id}")
+
+    def _try_again(self, npc_id: str, job: _Job, error: TemporaryError) -> None:
+        now, level = self._clock.steady(), LEVELS[job.command.reason]
+        self._supersede(self._queue.retry(npc_id, job, level, now, error.delay))
+        self._log.warning(
+            "command_delayed", npc_id=npc_id, attempts=job.effort.attempts, error=str(error)
+        )
+
+    def _fault(self, npc_id: str, error: Exception) -> str:
+        """Told by kind and place: an error's own text may quote a block."""
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{place.name}:{place.lineno}"
+        self._log.error("command_crashed", npc_id=npc_id, kind=type(error).__name__, where=where)
+        return f"a fault of the writer: {type(error).__name__} in {where}"
+
+    # -- NPCs without an agent ---------------------------------------------------------------------
+
+    async def _park_job(self, npc_id: str, job: _Job, missing: AgentMissingError) -> None:
+        try:
+            if job.done is not None:
+                await self._park(job.command)
+        except Exception as error:  # noqa: BLE001 - whatever a producer raises, try again
+            kind = type(error).__name__
+            self._try_again(npc_id, job, TemporaryError(f"could not park: {kind}"))
+            return
+        now = self._clock.steady()
+        self._parking.put(job.command, now)
+        self._queue.finish(npc_id, now)
+        if job.done is not None:
+            job.is_parking = True
+            self._tell(job, Outcome.FAILED, f"parked: {missing}")
+
+    async def _look_for_agents(self) -> None:
+        npc_ids = self._parking.batch(self._clock.steady())
+        try:
+            found = await self._store.find_agents(npc_ids) if npc_ids else {}
+        except StoreError as error:
+            self._log.info("look_failed", npcs=len(npc_ids), error=str(error))
+        else:
+            for npc_id, agent_id in found.items():
+                self._agents.found(npc_id, agent_id)
+                self._unpark_to_queue(npc_id)
+        finally:
+            self._look = None
+            self._pump()
+
+    def _unpark_to_queue(self, npc_id: str) -> None:
+        """The command stays parked until it is done: a restart would find it there."""
+        command = self._parking.command(npc_id)
+        if command is not None and npc_id not in self._queue:
+            now = self._clock.steady()
+            self._queue.put(npc_id, _Job(command, None, now), _LOOK_LEVEL, now)
+
+    # -- results -----------------------------------------------------------------------------------
+
+    def _supersede(self, job: _Job | None) -> None:
+        if job is not None and job.done is not None:
+            self._tell(job, Outcome.SUPERSEDED)
+
+    def _result(self, job: _Job, outcome: Outcome, error: str | None = None) -> UpdateResult:
+        return result(job.command, outcome, job.effort, self._clock.now(), error)
+
+    def _tell(self, job: _Job, outcome: Outcome, error: str | None = None) -> None:
+        self._tell_result(job, self._result(job, outcome, error))
+
+    def _tell_result(self, job: _Job, told: UpdateResult) -> None:
+        self._herald.tell(told, lambda: self._settle(job, told))
+
+    async def _settle(self, job: _Job, told: UpdateResult) -> None:
+        if not job.is_parking and told.outcome is not Outcome.SUPERSEDED:
+            await self._leave_parking(told.npc_id, job)
+        if job.done is not None:
+            job.done()
+        self._log_finished(job, told)
+
+    async def _leave_parking(self, npc_id: str, job: _Job) -> None:
+        parked = self._parking.command(npc_id)
+        if parked is None or not _is_settled_by(parked, job.command):
+            return
+        self._parking.free(npc_id)
+        await self._herald.until_done("not_unparked", npc_id, lambda: self._unpark(npc_id))
+
+    def _log_finished(self, job: _Job, told: UpdateResult) -> None:
+        say = self._log.debug if told.outcome is Outcome.SUPERSEDED else self._log.info
+        say(
+            "command_finished",
+            npc_id=told.npc_id,
+            reason=str(told.reason),
+            outcome=str(told.outcome),
+            calls=told.calls,
+            blocks=list(told.blocks),
+            conflicts=len(told.conflicts),
+            attempts=told.attempts,
+            seconds=round(self._clock.steady() - job.submitted_at, 3),
+            **({"error": told.error} if told.error else {}),
+        )
+
+
+def _is_settled_by(parked: UpdateCommand, finished: UpdateCommand) -> bool:
+    """A command parked meanwhile is newer than the one whose result goes out, and stays."""
+    is_same = parked.command_id == finished.command_id
+    return is_same or is_before(parked, mark_of(finished))
+
+
+async def _finished(tasks: list[asyncio.Task[None]], seconds: float) -> None:
+    """Waits so long for tasks, then cancels them."""
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=seconds)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)

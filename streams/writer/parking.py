@@ -1,0 +1,86 @@
+"""NPCs without a Letta agent: kept apart, so that they hold up nobody, and looked for now and then.
+
+A command for such an NPC is answered with `failed` at once and kept here, the newest of each NPC.
+Looks are cheap and spread: one request asks for a batch of NPCs, those not looked for the longest
+first, and one batch follows the other with a pause between. Pure: time is an argument.
+"""
+
+from dataclasses import dataclass, field
+
+from topics.models import UpdateCommand
+
+INTERVAL = 10.0
+"""Seconds between two looks for the same NPC."""
+
+BATCH = 25
+"""NPCs asked for in one request; their tags all stand in one URL."""
+
+PAUSE = 0.2
+"""Seconds between two batches, where more than one is due."""
+
+_NEVER = float("-inf")
+
+
+@dataclass(slots=True)
+class _Spot:
+    command: UpdateCommand
+    looked_at: float
+
+
+@dataclass(slots=True)
+class Parking:
+    """Parked commands by NPC. `interval`: seconds between two looks for one NPC."""
+
+    interval: float = INTERVAL
+    _spots: dict[str, _Spot] = field(default_factory=dict)
+    _next_look: float = _NEVER
+    """No look is due before; it may be that none is due then."""
+
+    def __len__(self) -> int:
+        return len(self._spots)
+
+    def __contains__(self, npc_id: object) -> bool:
+        return npc_id in self._spots
+
+    def put(self, command: UpdateCommand, looked_at: float | None = None) -> None:
+        """Parks a command in the place of an older one. None: nobody has looked yet."""
+        when = _NEVER if looked_at is None else looked_at
+        self._spots[command.npc_id] = _Spot(command, when)
+        self._next_look = min(self._next_look, when + self.interval)
+
+    def command(self, npc_id: str) -> UpdateCommand | None:
+        """What is parked for an NPC."""
+        spot = self._spots.get(npc_id)
+        return spot.command if spot else None
+
+    def free(self, npc_id: str) -> None:
+        """Forgets an NPC."""
+        self._spots.pop(npc_id, None)
+
+    def npc_ids(self) -> list[str]:
+        """Everybody parked."""
+        return list(self._spots)
+
+    def is_due(self, npc_id: str, now: float) -> bool:
+        """Whether an NPC may be looked for: it is not parked, or the last look is long ago."""
+        spot = self._spots.get(npc_id)
+        return spot is None or spot.looked_at + self.interval <= now
+
+    def look(self, npc_id: str) -> None:
+        """Something changed: the next look for this NPC need not wait."""
+        if spot := self._spots.get(npc_id):
+            spot.looked_at = _NEVER
+
+    def next_look(self) -> float | None:
+        """When to take the next batch; None: nobody is parked."""
+        return self._next_look if self._spots else None
+
+    def batch(self, now: float) -> list[str]:
+        """Those to look for now, at most BATCH, who are then looked for."""
+        due = [npc_id for npc_id in self._spots if self.is_due(npc_id, now)]
+        due.sort(key=lambda npc_id: self._spots[npc_id].looked_at)
+        for npc_id in due[:BATCH]:
+            self._spots[npc_id].looked_at = now
+        oldest = min((spot.looked_at for spot in self._spots.values()), default=now)
+        self._next_look = max(oldest + self.interval, now + PAUSE)
+        return due[:BATCH]

@@ -1,0 +1,162 @@
+"""Which NPC is next: a queue of NPC ids in the manner of client-go's workqueue. Pure: time and
+chance are arguments.
+
+    rule                                                     so that
+    -------------------------------------------------------  ---------------------------------------
+    one piece of work waits per NPC, the newest              a burst costs one write
+    an NPC being worked on is handed out to nobody else      its writes never overlap
+    the more urgent first, and each second of waiting        membership is seen soon, and nothing
+    counts, one level for every AGE_STEP of them             starves
+    an NPC that failed waits, longer each time, with jitter  it holds up nobody, and no herd returns
+    newer work for a failing NPC waits as long               a failing server is left alone
+
+No more entries than NPCs with unfinished work; the order needs logarithmic time.
+"""
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import count
+from typing import Generic, TypeVar
+
+AGE_STEP = 5.0
+"""Seconds of waiting that make up for one level of urgency."""
+
+_Work = TypeVar("_Work")
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long an NPC waits after a failure: doubling, and anywhere in the upper half of that."""
+
+    first: float = 0.5
+    """Seconds after the first failure."""
+    longest: float = 30.0
+    """Seconds after many."""
+    chance: Callable[[], float] = random.random
+    """Between 0 and 1."""
+
+    def delay(self, failures: int, at_least: float | None) -> float:
+        """Seconds after so many failures in a row. `at_least`: what the other side asked for."""
+        full = min(self.longest, self.first * 2.0 ** min(failures - 1, 32))
+        return max(full * (0.5 + 0.5 * self.chance()), at_least or 0.0)
+
+
+@dataclass(slots=True)
+class _Place(Generic[_Work]):
+    work: _Work
+    rank: float
+    """Lower goes first: the time it came, plus AGE_STEP for each level it is less urgent."""
+
+
+class WorkQueue(Generic[_Work]):
+    """NPC ids with work; the rules stand above. Times are seconds on any steady clock."""
+
+    def __init__(self, backoff: Backoff | None = None) -> None:
+        self._backoff = backoff or Backoff()
+        # Every NPC with work that nobody has taken; it may be active at the same time.
+        self._waiting: dict[str, _Place[_Work]] = {}
+        self._active: set[str] = set()
+        self._failures: dict[str, int] = {}
+        self._held_until: dict[str, float] = {}
+        # Entries may be out of date: what an NPC's place says counts.
+        self._ready: list[tuple[float, int, str]] = []
+        self._later: list[tuple[float, int, str]] = []
+        self._numbers = count()
+
+    def __len__(self) -> int:
+        """NPCs waiting."""
+        return len(self._waiting)
+
+    def __contains__(self, npc_id: object) -> bool:
+        """Whether an NPC waits or is worked on."""
+        return npc_id in self._waiting or npc_id in self._active
+
+    @property
+    def active(self) -> int:
+        """NPCs being worked on."""
+        return len(self._active)
+
+    def put(self, npc_id: str, work: _Work, level: int, now: float) -> _Work | None:
+        """Work for an NPC, level 0 the most urgent. Returns the older work it replaces."""
+        rank = now + level * AGE_STEP
+        place = self._waiting.get(npc_id)
+        if place is None:
+            self._waiting[npc_id] = _Place(work, rank)
+            self._schedule(npc_id, now)
+            return None
+        older, place.work = place.work, work
+        if rank < place.rank:
+            place.rank = rank
+            self._schedule(npc_id, now)
+        return older
+
+    def take(self, now: float) -> tuple[str, _Work] | None:
+        """The next NPC and its work, if any may begin. Active until `finish` or `retry`."""
+        self._wake_up(now)
+        while self._ready:
+            rank, _, npc_id = heappop(self._ready)
+            place = self._waiting.get(npc_id)
+            if place is not None and place.rank == rank and npc_id not in self._active:
+                del self._waiting[npc_id]
+                self._active.add(npc_id)
+                return npc_id, place.work
+        return None
+
+    def finish(self, npc_id: str, now: float) -> None:
+        """The work is done, well or for good: the NPC's failures are forgotten."""
+        self._active.discard(npc_id)
+        self._failures.pop(npc_id, None)
+        self._held_until.pop(npc_id, None)
+        self._schedule(npc_id, now)
+
+    def retry(
+        self, npc_id: str, work: _Work, level: int, now: float, at_least: float | None = None
+    ) -> _Work | None:
+        """The work failed for now. Returns it if newer work waits already."""
+        self._active.discard(npc_id)
+        failures = self._failures[npc_id] = self._failures.get(npc_id, 0) + 1
+        self._held_until[npc_id] = now + self._backoff.delay(failures, at_least)
+        is_superseded = npc_id in self._waiting
+        if not is_superseded:
+            self._waiting[npc_id] = _Place(work, now + level * AGE_STEP)
+        self._schedule(npc_id, now)
+        return work if is_superseded else None
+
+    def next_ready(self, now: float) -> float | None:
+        """When work may begin that nobody has taken: now, later, or None: nothing is known to."""
+        if self._ready:
+            return now
+        return self._later[0][0] if self._later else None
+
+    def withdraw(self, npc_ids: Iterable[str]) -> list[_Work]:
+        """Forgets NPCs and returns their waiting work. Work that was taken goes on."""
+        withdrawn = []
+        for npc_id in npc_ids:
+            self._failures.pop(npc_id, None)
+            self._held_until.pop(npc_id, None)
+            place = self._waiting.pop(npc_id, None)
+            if place is not None:
+                withdrawn.append(place.work)
+        return withdrawn
+
+    def waiting(self) -> list[str]:
+        """The NPCs that wait, in no order."""
+        return list(self._waiting)
+
+    def _schedule(self, npc_id: str, now: float) -> None:
+        place = self._waiting.get(npc_id)
+        if place is None or npc_id in self._active:
+            return
+        until = self._held_until.get(npc_id, now)
+        if until > now:
+            heappush(self._later, (until, next(self._numbers), npc_id))
+        else:
+            heappush(self._ready, (place.rank, next(self._numbers), npc_id))
+
+    def _wake_up(self, now: float) -> None:
+        while self._later and self._later[0][0] <= now:
+            _, _, npc_id = heappop(self._later)
+            if self._held_until.get(npc_id, now) <= now:
+                self._schedule(npc_id, now)

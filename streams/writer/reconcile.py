@@ -1,0 +1,147 @@
+"""One command against one Letta agent: read all blocks, render ours, write what differs.
+
+Each block is written right after it was rendered from what has just been read: Letta has no
+compare-and-swap, so what an NPC writes in between is lost, and that time is kept short. Two blocks
+go one after the other, since both rebuild the same prompt. On a conflict everything is read and
+merged again; what was written already then turns out to be as it shall be.
+
+Not covered: a block attached to several agents is one text; two NPCs that share `group_members`
+overwrite each other's.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
+
+from streams.writer import group, status
+from streams.writer.budget import LIMIT, DoesNotFitError, limit_of
+from streams.writer.merge import Rendered
+from streams.writer.outcome import Effort, outcome_of, result
+from streams.writer.stamp import Stamp, is_outdated, read_stamp, stamped
+from streams.writer.store import (
+    Block,
+    BlockMissingError,
+    BlockStore,
+    ConflictError,
+    PermanentError,
+    TemporaryError,
+)
+from topics.models import Desired, Outcome, UpdateCommand, UpdateResult
+
+TRIES = 4
+"""Reads of one attempt, before a conflict that does not end is left for later."""
+
+
+class Render(Protocol):
+    """`group_document` and `status_document`."""
+
+    def __call__(
+        self, theirs: str, desired: Desired, observed_at: float, stamp: Stamp, limit: int
+    ) -> Rendered: ...
+
+
+class BlockKind(NamedTuple):
+    """A block that the game writes to."""
+
+    label: str
+    render: Render
+    description: str
+    """Told to the NPC with the block, where we create it."""
+
+
+GROUP = BlockKind(
+    group.LABEL,
+    group.group_document,
+    "Who stands with you right now, kept up to date by the game. Your own notes about somebody"
+    " belong into the `notes` of their entry; they come back whenever that person does.",
+)
+STATUS = BlockKind(
+    status.LABEL,
+    status.status_document,
+    "Where you are and what you are doing, kept up to date by the game."
+    " You may add fields of your own.",
+)
+KINDS = (GROUP, STATUS)
+
+
+async def reconcile(
+    command: UpdateCommand,
+    agent_id: str,
+    store: BlockStore,
+    now: Callable[[], float],
+    effort: Effort | None = None,
+) -> UpdateResult:
+    """Makes an agent's blocks say what the command says. `effort`: of earlier attempts.
+
+    Raises StoreError; what was written until then stands in `effort`.
+    """
+    effort = effort or Effort(attempts=1)
+    store = store.observed_by(effort.count_call)
+    for _ in range(TRIES):
+        blocks = await store.read(agent_id)
+        if any(is_outdated(command, read_stamp(block.metadata)) for block in _ours(blocks)):
+            return result(command, Outcome.OUTDATED, effort, now())
+        try:
+            await _write_what_differs(command, agent_id, store, blocks, effort)
+        except (ConflictError, BlockMissingError):
+            continue
+        return result(command, outcome_of(command, effort), effort, now())
+    raise TemporaryError(f"somebody else wrote the same block {TRIES} times in a row")
+
+
+def rendered(kind: BlockKind, command: UpdateCommand, block: Block | None) -> Rendered:
+    """What a block shall hold. Raises PermanentError where that is impossible."""
+    value, metadata, limit = (
+        (block.value, block.metadata, block.limit) if block else ("", {}, LIMIT)
+    )
+    try:
+        return kind.render(
+            value, command.desired, command.observed_at, read_stamp(metadata), limit_of(limit)
+        )
+    except DoesNotFitError as error:
+        raise PermanentError(f"{kind.label} {error}") from error
+    except ValueError as error:
+        raise PermanentError(str(error)) from error
+
+
+def _ours(blocks: Mapping[str, Block]) -> list[Block]:
+    return [blocks[kind.label] for kind in KINDS if kind.label in blocks]
+
+
+async def _write_what_differs(
+    command: UpdateCommand,
+    agent_id: str,
+    store: BlockStore,
+    blocks: Mapping[str, Block],
+    effort: Effort,
+) -> None:
+    """A block that is impossible to write keeps no other from being written."""
+    impossible: PermanentError | None = None
+    for kind in KINDS:
+        block = blocks.get(kind.label)
+        try:
+            wanted = rendered(kind, command, block)
+        except PermanentError as error:
+            impossible = impossible or error
+        else:
+            await _write(kind, wanted, command, agent_id, store, block, effort)
+    if impossible is not None:
+        raise impossible
+
+
+async def _write(
+    kind: BlockKind,
+    wanted: Rendered,
+    command: UpdateCommand,
+    agent_id: str,
+    store: BlockStore,
+    block: Block | None,
+    effort: Effort,
+) -> None:
+    if block is None:
+        metadata = stamped({}, wanted, command)
+        await store.create(agent_id, kind.label, wanted.value, metadata, kind.description)
+    elif wanted.value != block.value:
+        await store.write(block.id, wanted.value, stamped(block.metadata, wanted, command))
+    else:
+        return
+    effort.wrote(kind.label, wanted.conflicts)

@@ -1,0 +1,123 @@
+"""What we note about our own writes, in the block's metadata under the key `rollcall`.
+
+Letta has no compare-and-swap, no version and no history, but it keeps a block's metadata: it goes
+in the same request as the value, changes no prompt, and survives an agent's write-back of old
+values. The stamp answers: who wrote this value, from which record, and what had the game said?
+
+A command is outdated when an older one must not overwrite what stands there:
+
+    the command's record, beside the stamp's            outdated when
+    --------------------------------------------------  --------------------------------------------
+    same partition, same offset (profile ticks)         never
+    same partition, higher offset                       never
+    same partition, lower offset                        not observed later either; a lower offset
+                                                        seen later means the topic was made anew
+    another partition                                   observed earlier
+    no stamp                                            never
+"""
+
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import msgspec
+
+from streams.writer.document import Document
+from streams.writer.merge import Rendered
+from topics.models import UpdateCommand
+
+KEY = "rollcall"
+VERSION = 1
+_HASH_LENGTH = 32
+
+
+class Mark(NamedTuple):
+    """A place in the history of an NPC."""
+
+    partition: int
+    offset: int
+    observed_at: float
+
+
+class Stamp(msgspec.Struct, frozen=True, kw_only=True):
+    """Our note in a block's metadata. The default is that of a block we never wrote."""
+
+    v: int = VERSION
+    hash: str = ""
+    """Of the value we wrote, so that anybody's later edit shows."""
+    partition: int = -1
+    offset: int = -1
+    observed_at: float = 0.0
+    """Seconds since the epoch: when the game saw what the value says."""
+    base: dict[str, Any] | None = None
+    """The game's part of the value; None: never written by us."""
+    absent: dict[str, Document] = {}
+    """What the NPC wrote about those who are not here, by id."""
+    gone: tuple[str, ...] = ()
+    """Ids we wrote once and took out, newest last: an agent's write-back may bring them back."""
+
+
+UNSTAMPED = Stamp()
+
+
+def read_stamp(metadata: Document) -> Stamp:
+    """The stamp in a block's metadata. From a damaged one what can be read; notes above all."""
+    noted = metadata.get(KEY)
+    if not isinstance(noted, dict):
+        return UNSTAMPED
+    try:
+        return msgspec.convert(noted, Stamp)
+    except msgspec.ValidationError:
+        return Stamp(absent=_salvaged(noted.get("absent")))
+
+
+def stamped(metadata: Document, rendered: Rendered, command: UpdateCommand) -> Document:
+    """The metadata for a block about to be written: our key anew, everybody else's kept."""
+    stamp = Stamp(
+        hash=hash_of(rendered.value),
+        partition=command.source.partition,
+        offset=command.source.offset,
+        observed_at=command.observed_at,
+        base=rendered.base,
+        absent=rendered.absent,
+        gone=rendered.gone,
+    )
+    return {**metadata, KEY: msgspec.to_builtins(stamp)}
+
+
+def is_outdated(command: UpdateCommand, stamp: Stamp) -> bool:
+    """Whether the block holds something newer than this command; the rules stand above."""
+    mark = Mark(stamp.partition, stamp.offset, stamp.observed_at)
+    return stamp.base is not None and is_before(command, mark)
+
+
+def mark_of(command: UpdateCommand) -> Mark:
+    """Where a command stands among others for the same NPC."""
+    return Mark(command.source.partition, command.source.offset, command.observed_at)
+
+
+def is_before(command: UpdateCommand, mark: Mark) -> bool:
+    """Whether a command is older than what the mark is of; the rules stand above."""
+    if command.observed_at > mark.observed_at:
+        return False
+    if command.source.partition == mark.partition:
+        return command.source.offset < mark.offset
+    return command.observed_at < mark.observed_at
+
+
+def is_edited(value: str, stamp: Stamp) -> bool:
+    """Whether somebody changed the value since we wrote it."""
+    return stamp.base is not None and hash_of(value) != stamp.hash
+
+
+def hash_of(value: str) -> str:
+    """A short digest of a block's value."""
+    return sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_LENGTH]
+
+
+def _salvaged(absent: object) -> dict[str, Document]:
+    if not isinstance(absent, dict):
+        return {}
+    return {
+        str(who): part if isinstance(part, dict) else {"notes": part}
+        for who, part in absent.items()
+    }

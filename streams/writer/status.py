@@ -1,0 +1,137 @@
+"""The `status` document: where the NPC is, where it was, what it does.
+
+What stood there before comes from our stamp where there is one: what an NPC or an agent's
+write-back made of the block does not count as a place the NPC has been to. Without our stamp, from
+the block: a JSON object, or a line as "Location: X | Action: Y".
+
+    field              value
+    -----------------  ---------------------------------------------------------------------------
+    current_location   the command's
+    previous_location  the location before, if the command changes it; else what it was
+    current_action     the command's
+    movement_state     "moving" if the command changes the location, or its action begins with a
+                       verb of motion; else, in a command seen at the same moment as what stands
+                       there and with the same action, what it was; else "stationary"
+
+So a command applied twice renders the same bytes, and the first look that finds an NPC still in the
+same place makes it stationary.
+"""
+
+import re
+from collections.abc import Mapping
+
+from streams.writer.budget import LIMIT, checked
+from streams.writer.document import UNSORTED, Document, read, render
+from streams.writer.merge import Rendered, conflict_over, npc_part
+from streams.writer.stamp import UNSTAMPED, Stamp
+from topics.models import Desired
+from topics.text import fold
+
+LABEL = "status"
+LOCATION, PREVIOUS = "current_location", "previous_location"
+ACTION, MOVEMENT = "current_action", "movement_state"
+FIELDS = (LOCATION, PREVIOUS, ACTION, MOVEMENT)
+MOVING, STATIONARY = "moving", "stationary"
+
+_MOVING_VERBS = """
+    approach approaching chase chasing climb climbing crawl crawling dash dashing flee fleeing
+    fly flying follow following gallop galloping head heading hike hiking hurry hurrying jog
+    jogging journey journeying leave leaving march marching move moving patrol patrolling ride
+    riding roam roaming run running rush rushing sail sailing sneak sneaking sprint sprinting
+    stroll strolling swim swimming travel traveling travelling walk walking wander wandering
+"""
+MOVING_VERBS = frozenset(_MOVING_VERBS.split())
+"""Words that begin an action of somebody on the way. Adverbs before them do not count."""
+
+_LABELS = {
+    "location": LOCATION,
+    "current location": LOCATION,
+    "previous location": PREVIOUS,
+    "action": ACTION,
+    "current action": ACTION,
+    "movement": MOVEMENT,
+    "movement state": MOVEMENT,
+}
+_LABELLED = re.compile(r"\s*([^\W\d_][\w ]{0,40}?)\s*:\s*(.*?)\s*", re.DOTALL)
+
+
+def status_document(
+    theirs: str,
+    desired: Desired,
+    observed_at: float,
+    stamp: Stamp = UNSTAMPED,
+    limit: int = LIMIT,
+) -> Rendered:
+    """What the block shall hold, from what it holds. `observed_at`: seconds since the epoch.
+
+    Raises DoesNotFitError.
+    """
+    reading = read(theirs)
+    found = _with_labelled_line(reading.document)
+    before = _texts(found if stamp.base is None else stamp.base)
+    is_repeat = stamp.base is not None and stamp.observed_at == observed_at
+    ours = _fields(desired, before, is_repeat)
+    document = checked({**ours, **npc_part(found, FIELDS)}, limit)
+    is_same = reading.exact and document == reading.document
+    return Rendered(
+        value=theirs if is_same else render(document),
+        base={**ours},
+        conflicts=tuple(
+            conflict
+            for name in (FIELDS if stamp.base is not None else ())
+            for conflict in conflict_over(
+                f"{LABEL}.{name}", before.get(name), ours[name], found.get(name)
+            )
+        ),
+    )
+
+
+def is_motion(action: str) -> bool:
+    """Whether an action says that somebody is on the way: "slowly walking home"."""
+    words = re.findall(r"\w+", fold(action))
+    verbs = (word for word in words if word in MOVING_VERBS or not word.endswith("ly"))
+    return next(verbs, "") in MOVING_VERBS
+
+
+def _fields(desired: Desired, before: Mapping[str, str], is_repeat: bool) -> dict[str, str]:
+    location = before.get(LOCATION, "")
+    has_moved = bool(location) and location != desired.location
+    return {
+        LOCATION: desired.location,
+        PREVIOUS: location if has_moved else before.get(PREVIOUS, ""),
+        ACTION: desired.action,
+        MOVEMENT: _movement(desired.action, before, has_moved, is_repeat),
+    }
+
+
+def _movement(action: str, before: Mapping[str, str], has_moved: bool, is_repeat: bool) -> str:
+    if has_moved or is_motion(action):
+        return MOVING
+    was_moving = before.get(MOVEMENT) == MOVING
+    return MOVING if is_repeat and was_moving and before.get(ACTION) == action else STATIONARY
+
+
+def _texts(document: Mapping[str, object]) -> dict[str, str]:
+    return {name: text for name in FIELDS if isinstance(text := document.get(name), str)}
+
+
+def _with_labelled_line(document: Document) -> Document:
+    """The document, with its only unsorted note read as fields if it is a "Location: X" line."""
+    notes = document.get(UNSORTED)
+    if list(document) != [UNSORTED] or not isinstance(notes, list) or len(notes) != 1:
+        return document
+    fields = _labelled(notes[0]) if isinstance(notes[0], str) else {}
+    return fields if any(name in fields for name in FIELDS) else document
+
+
+def _labelled(line: str) -> Document:
+    fields: Document = {}
+    for piece in line.split("|"):
+        match = _LABELLED.fullmatch(piece)
+        if match is None:
+            return {}
+        name = _LABELS.get(fold(match[1]), match[1])
+        if name in fields:
+            return {}
+        fields[name] = match[2]
+    return fields
