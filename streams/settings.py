@@ -57,8 +57,9 @@ class Settings(BaseSettings):
     player_cache_ttl: float = Field(default=3600.0, gt=0)
     """Seconds after which a player whom nobody saw leaves the player cache."""
 
-    max_group_members: int = Field(default=100, ge=1)
-    """Members kept of one group; the rest of a larger crowd is left out and counted."""
+    max_group_members: int = Field(default=50, ge=1)
+    """Members kept of one group, nearby players first; the rest of a larger crowd is left out.
+    About 80 bare entries fit the 5,000 characters of a memory block."""
 
     letta_url: str = "http://127.0.0.1:8283"
     """Where Letta answers."""

@@ -6,6 +6,7 @@ Commands of NPCs without a Letta agent wait in the `parked` Table, so that they 
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import faust
@@ -23,7 +24,7 @@ from streams.reference import RosterTable, skip_unreadable
 from streams.settings import Mode, Settings
 from streams.topology import RawTopics
 from streams.writer.direct import overwrite
-from streams.writer.letta import connect
+from streams.writer.letta import LettaStore, connect
 from streams.writer.loop import WriteLoop
 from streams.writer.reconcile import reconcile
 from topics.catalogue import (
@@ -68,6 +69,7 @@ class WriterAgent:
         )
         self._acks = OrderedAcks(lambda: generation_of(app))
         self._started = asyncio.Event()
+        self._store: LettaStore | None = None
         self._loop: WriteLoop | None = None
         app.agent(self._topics[NPC_UPDATE_COMMANDS], name=STAGE)(self._take)
         app.task(self._run)
@@ -85,9 +87,9 @@ class WriterAgent:
     def _new_loop(self) -> WriteLoop:
         settings = self._settings
         token = settings.letta_token.get_secret_value() if settings.letta_token else None
-        store = connect(settings.letta_url, token, settings.letta_timeout)
+        self._store = connect(settings.letta_url, token, settings.letta_timeout)
         return WriteLoop(
-            store.observed_by(self._count_call),
+            self._store.observed_by(self._count_call),
             self._publish,
             self._agent_of,
             self._park,
@@ -153,6 +155,8 @@ class WriterAgent:
         if self._loop:
             left = await self._loop.stop(self._settings.drain_timeout)
             log.info("writer_drained", left=left)
+        if self._store:
+            await self._store.close()
 
     # NPCs without an agent
 
@@ -173,7 +177,8 @@ class WriterAgent:
             partition, npc_id = split_key(key)
             if self._loop and owns(self._app, self._parked, partition):
                 self._partitions[npc_id] = partition
-                self._loop.restore(decode_command(value))
+                with suppress(DecodeError):  # of another version: the next refresh parks it anew
+                    self._loop.restore(decode_command(value))
 
     # what is counted
 

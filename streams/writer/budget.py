@@ -58,7 +58,7 @@ def _with_short_appearances(
     document: Document, limit: int, appearances: Mapping[str, str]
 ) -> Document:
     longest = max(map(len, appearances.values()), default=0)
-    # The size grows with the length, so the first length too many can be searched by halves.
+    # The size grows with the length, so the first length too many is found by halving.
     too_long = bisect_right(
         range(longest + 1),
         False,

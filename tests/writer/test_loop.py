@@ -1,0 +1,654 @@
+"""The loop with a clock that only the test moves, and a Letta that does as the test says."""
+
+import asyncio
+import heapq
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any, Self, cast
+
+import pytest
+import structlog
+from structlog.testing import CapturingLogger
+
+from streams.writer.loop import WriteLoop
+from streams.writer.outcome import Effort, result
+from streams.writer.queue import Backoff
+from streams.writer.store import (
+    AgentMissingError,
+    BlockStore,
+    OnCall,
+    PermanentError,
+    StoreError,
+    TemporaryError,
+)
+from tests.writer.commands import ALICE, BOB, NOON, command
+from topics.models import Member, Outcome, Reason, UpdateCommand, UpdateResult
+
+
+class Alarm:
+    def __init__(self, then: Callable[[], None]) -> None:
+        self.then: Callable[[], None] | None = then
+
+    def cancel(self) -> None:
+        self.then = None
+
+
+class HandClock:
+    """Time that stands still until it is advanced."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+        self.alarms: list[tuple[float, int, Alarm]] = []
+        self.numbers = itertools.count()
+
+    def now(self) -> float:
+        return NOON + self.time
+
+    def steady(self) -> float:
+        return self.time
+
+    def call_later(self, seconds: float, then: Callable[[], None]) -> Alarm:
+        alarm = Alarm(then)
+        heapq.heappush(self.alarms, (self.time + seconds, next(self.numbers), alarm))
+        return alarm
+
+    async def advance(self, seconds: float) -> None:
+        end = self.time + seconds
+        await quiet()
+        while self.alarms and self.alarms[0][0] <= end:
+            self.time, _, alarm = heapq.heappop(self.alarms)
+            if alarm.then is not None:
+                alarm.then()
+            await quiet()
+        self.time = end
+        await quiet()
+
+
+async def quiet() -> None:
+    """Lets everything run that can run without time passing."""
+    for _ in range(30):
+        await asyncio.sleep(0)
+
+
+Answer = Outcome | Exception
+
+
+class Scene:
+    """A loop with everything around it in the test's hand."""
+
+    def __init__(self, concurrency: int = 4) -> None:
+        self.clock = HandClock()
+        self.roster: defaultdict[str, str | None] = defaultdict(lambda: "agent-1")
+        self.tagged: dict[str, str] = {}
+        self.looks: list[list[str]] = []
+        self.look_error: StoreError | None = None
+        self.results: list[UpdateResult] = []
+        self.parked: dict[str, UpdateCommand] = {}
+        self.events: list[tuple[str, str]] = []
+        self.answers: dict[str, Answer | Callable[[str], Answer]] = {}
+        self.gates: dict[str, asyncio.Event] = {}
+        self.running: set[str] = set()
+        self.most = 0
+        self.updates: list[tuple[str, int, str]] = []
+        self.publish_failures = 0
+        self.park_failures = 0
+        self.logger = CapturingLogger()
+        self.loop = WriteLoop(
+            cast(BlockStore, self),
+            self.publish,
+            lambda npc_id: self.roster[npc_id],
+            self.park,
+            self.unpark,
+            update=self.update,
+            concurrency=concurrency,
+            backoff=Backoff(first=1.0, chance=lambda: 1.0),
+            clock=self.clock,
+            log=structlog.wrap_logger(self.logger, processors=[lambda log, name, event: event]),
+        )
+
+    # what the loop calls
+
+    async def update(
+        self,
+        command: UpdateCommand,
+        agent_id: str,
+        store: object,
+        now: Callable[[], float],
+        effort: Effort,
+    ) -> UpdateResult:
+        npc_id = command.npc_id
+        assert npc_id not in self.running, "two workers on one NPC"
+        self.running.add(npc_id)
+        self.most = max(self.most, len(self.running))
+        self.updates.append((npc_id, command.source.offset, agent_id))
+        try:
+            if npc_id in self.gates:
+                await self.gates[npc_id].wait()
+            effort.count_call("read", "200", 0.01)
+            return result(command, self.answer(npc_id, agent_id), effort, now())
+        finally:
+            self.running.discard(npc_id)
+
+    def answer(self, npc_id: str, agent_id: str) -> Outcome:
+        answer = self.answers.get(npc_id, Outcome.APPLIED)
+        if not isinstance(answer, Outcome | Exception):
+            answer = answer(agent_id)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def find_agents(self, npc_ids: Sequence[str]) -> dict[str, str]:
+        self.looks.append(list(npc_ids))
+        if self.look_error is not None:
+            raise self.look_error
+        return {npc_id: self.tagged[npc_id] for npc_id in npc_ids if npc_id in self.tagged}
+
+    def observed_by(self, on_call: OnCall) -> Self:
+        return self
+
+    async def publish(self, told: UpdateResult) -> None:
+        if self.publish_failures:
+            self.publish_failures -= 1
+            raise ConnectionError("no broker")
+        self.results.append(told)
+        self.events.append(("published", told.command_id))
+
+    async def park(self, parked: UpdateCommand) -> None:
+        if self.park_failures:
+            self.park_failures -= 1
+            raise ConnectionError("no broker")
+        self.parked[parked.npc_id] = parked
+        self.events.append(("parked", parked.command_id))
+
+    async def unpark(self, npc_id: str) -> None:
+        del self.parked[npc_id]
+        self.events.append(("unparked", npc_id))
+
+    # what the test says
+
+    def submit(
+        self,
+        npc_id: str,
+        *members: Member,
+        offset: int = 10,
+        observed_at: float = NOON,
+        reason: Reason = Reason.MEMBERS,
+    ) -> None:
+        sent = command(
+            *members, npc_id=npc_id, offset=offset, observed_at=observed_at, reason=reason
+        )
+        self.loop.submit(sent, lambda: self.events.append(("done", sent.command_id)))
+
+    def hold(self, npc_id: str) -> None:
+        self.gates[npc_id] = asyncio.Event()
+
+    def release(self, npc_id: str) -> None:
+        self.gates.pop(npc_id).set()
+
+    def outcomes(self) -> list[tuple[str, str]]:
+        return [(told.command_id, str(told.outcome)) for told in self.results]
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [call.kwargs | {"level": call.method_name} for call in self.logger.calls]
+
+
+@pytest.fixture
+async def scene() -> Scene:
+    return Scene()
+
+
+async def test_a_command_is_done_once_its_result_is_published(scene: Scene) -> None:
+    scene.submit("npc-1", ALICE)
+    await quiet()
+
+    assert scene.events == [("published", "npc-1@10"), ("done", "npc-1@10")]
+    (told,) = scene.results
+    assert (told.outcome, told.calls, told.attempts) == (Outcome.APPLIED, 1, 1)
+
+
+async def test_one_line_is_logged_per_command_and_none_of_its_text(scene: Scene) -> None:
+    scene.submit("npc-1", ALICE)
+    await quiet()
+
+    (line,) = scene.lines()
+    assert line == {
+        "event": "command_finished", "level": "info", "npc_id": "npc-1", "reason": "members",
+        "outcome": "applied", "calls": 1, "blocks": [], "conflicts": 0, "attempts": 1,
+        "seconds": 0.0,
+    }  # fmt: skip
+
+
+async def test_newer_commands_supersede_those_that_wait(scene: Scene) -> None:
+    scene.hold("npc-1")
+    for offset in (10, 11, 12, 13):
+        scene.submit("npc-1", ALICE, offset=offset)
+        await quiet()
+    assert scene.outcomes() == [("npc-1@11", "superseded"), ("npc-1@12", "superseded")]
+    scene.release("npc-1")
+    await quiet()
+
+    assert scene.outcomes()[2:] == [("npc-1@10", "applied"), ("npc-1@13", "applied")]
+    assert [offset for _, offset, _ in scene.updates] == [10, 13]
+    assert [what for what, _ in scene.events].count("done") == 4
+
+
+async def test_a_late_older_command_is_outdated_without_a_request(scene: Scene) -> None:
+    scene.submit("npc-1", ALICE, offset=20, observed_at=NOON)
+    await quiet()
+    scene.submit("npc-1", BOB, offset=15, observed_at=NOON - 9)
+    await quiet()
+
+    assert scene.outcomes() == [("npc-1@20", "applied"), ("npc-1@15", "outdated")]
+    assert len(scene.updates) == 1
+    assert scene.results[1].calls == 0
+
+
+async def test_an_older_command_never_takes_the_place_of_a_newer_one_that_waits(
+    scene: Scene,
+) -> None:
+    scene.hold("npc-1")
+    scene.submit("npc-1", offset=10)
+    scene.submit("npc-1", offset=20)
+    scene.submit("npc-1", offset=15, observed_at=NOON - 1)
+    await quiet()
+    scene.release("npc-1")
+    await quiet()
+
+    assert [offset for _, offset, _ in scene.updates] == [10, 20]
+
+
+async def test_no_more_npcs_are_written_at_once_than_allowed() -> None:
+    scene = Scene(concurrency=3)
+    for number in range(9):
+        scene.hold(f"npc-{number}")
+        scene.submit(f"npc-{number}")
+    await quiet()
+    assert scene.loop.standing().active == 3
+    for number in range(9):
+        scene.release(f"npc-{number}")
+    await quiet()
+
+    assert scene.most == 3
+    assert len(scene.results) == 9
+
+
+async def test_the_urgent_go_first() -> None:
+    scene = Scene(concurrency=1)
+    scene.hold("first")
+    scene.submit("first")
+    for reason in (Reason.FORCE_REFRESH, Reason.PROFILE, Reason.MEMBERS, Reason.LOCATION):
+        scene.submit(f"npc-{reason}", reason=reason)
+    scene.release("first")
+    await quiet()
+
+    assert [npc_id for npc_id, _, _ in scene.updates][1:] == [
+        "npc-members", "npc-location", "npc-profile", "npc-force_refresh",
+    ]  # fmt: skip
+
+
+async def test_a_failing_npc_waits_longer_each_time_and_holds_up_nobody(scene: Scene) -> None:
+    scene.answers["bad"] = TemporaryError("Letta answered 500 to a read")
+    scene.submit("bad")
+    await quiet()
+    for second in range(7):
+        scene.submit("good", offset=second, observed_at=NOON + second)
+        await scene.clock.advance(1.0)
+    assert [npc_id for npc_id, _, _ in scene.updates].count("bad") == 4  # at 0, 1, 3 and 7 s
+    assert [npc_id for npc_id, _, _ in scene.updates].count("good") == 7
+    assert ("bad@10", "failed") not in scene.outcomes()
+
+    del scene.answers["bad"]
+    await scene.clock.advance(8.0)
+
+    (told,) = (told for told in scene.results if told.npc_id == "bad")
+    assert (told.outcome, told.attempts, told.calls) == (Outcome.APPLIED, 5, 5)
+
+
+async def test_letta_may_ask_for_a_longer_wait(scene: Scene) -> None:
+    scene.answers["npc-1"] = TemporaryError("busy", delay=20.0)
+    scene.submit("npc-1")
+    await scene.clock.advance(19.0)
+    assert len(scene.updates) == 1
+
+    await scene.clock.advance(1.0)
+
+    assert len(scene.updates) == 2
+
+
+async def test_a_newer_command_supersedes_one_that_keeps_failing(scene: Scene) -> None:
+    scene.answers["npc-1"] = TemporaryError("busy")
+    scene.submit("npc-1", offset=10)
+    await quiet()
+    scene.submit("npc-1", offset=11)
+    await quiet()
+    assert scene.outcomes() == [("npc-1@10", "superseded")]
+    scene.hold("npc-1")
+    await scene.clock.advance(1.0)
+    scene.submit("npc-1", offset=12)
+    scene.release("npc-1")
+    await quiet()
+
+    assert scene.outcomes()[1:] == [("npc-1@11", "superseded")]
+
+
+async def test_what_letta_refuses_for_good_fails_with_the_reason(scene: Scene) -> None:
+    scene.answers["npc-1"] = PermanentError("Letta answered 422 to a write")
+    scene.submit("npc-1")
+    await scene.clock.advance(100.0)
+
+    (told,) = scene.results
+    assert (told.outcome, told.error) == (Outcome.FAILED, "Letta answered 422 to a write")
+    assert scene.events[-1] == ("done", "npc-1@10")
+    assert len(scene.updates) == 1
+
+
+async def test_a_fault_of_our_own_fails_one_command_and_quotes_nothing(scene: Scene) -> None:
+    scene.answers["npc-1"] = KeyError("the diary of Greta")
+    scene.submit("npc-1")
+    scene.submit("npc-2")
+    await quiet()
+
+    assert scene.outcomes() == [("npc-1@10", "failed"), ("npc-2@10", "applied")]
+    assert (scene.results[0].error or "").startswith("a fault of the writer: KeyError in answer:")
+    assert "diary" not in str(scene.lines())
+
+
+async def test_a_result_the_broker_does_not_take_is_sent_again_before_done(scene: Scene) -> None:
+    scene.publish_failures = 2
+    scene.submit("npc-1")
+    await scene.clock.advance(0.9)
+    assert scene.events == []
+    assert scene.loop.standing().unannounced == 1
+
+    await scene.clock.advance(1.2)
+
+    assert scene.events == [("published", "npc-1@10"), ("done", "npc-1@10")]
+    assert scene.loop.standing() == (0, 0, 0, 0)
+
+
+# -- agents ----------------------------------------------------------------------------------------
+
+
+async def test_without_a_roster_entry_the_agent_is_found_by_its_tag_and_remembered(
+    scene: Scene,
+) -> None:
+    scene.roster["npc-1"] = None
+    scene.tagged["npc-1"] = "agent-tagged"
+    for offset in (10, 11):
+        scene.submit("npc-1", offset=offset)
+        await quiet()
+
+    assert [agent_id for _, _, agent_id in scene.updates] == ["agent-tagged"] * 2
+    assert scene.looks == [["npc-1"]]
+
+
+async def test_an_agent_made_anew_is_found_after_a_404(scene: Scene) -> None:
+    scene.roster["npc-1"] = None
+    scene.tagged["npc-1"] = "agent-old"
+    scene.submit("npc-1", offset=10)
+    await quiet()
+    scene.tagged["npc-1"] = "agent-new"
+    scene.answers["npc-1"] = lambda agent_id: (
+        AgentMissingError("404") if agent_id == "agent-old" else Outcome.APPLIED
+    )
+
+    scene.submit("npc-1", offset=11)
+    await quiet()
+
+    assert scene.outcomes()[-1] == ("npc-1@11", "applied")
+    assert scene.updates[-1] == ("npc-1", 11, "agent-new")
+
+
+async def test_a_roster_agent_letta_does_not_know_is_passed_over_until_the_roster_changes(
+    scene: Scene,
+) -> None:
+    scene.roster["npc-1"] = "agent-wrong"
+    scene.tagged["npc-1"] = "agent-tagged"
+    scene.answers["npc-1"] = lambda agent_id: (
+        AgentMissingError("404") if agent_id == "agent-wrong" else Outcome.APPLIED
+    )
+    for offset in (10, 11):
+        scene.submit("npc-1", offset=offset)
+        await quiet()
+    assert [agent_id for _, _, agent_id in scene.updates] == [
+        "agent-wrong", "agent-tagged", "agent-tagged",
+    ]  # fmt: skip
+    scene.roster["npc-1"] = "agent-right"
+    scene.loop.wake("npc-1")
+
+    scene.submit("npc-1", offset=12)
+    await quiet()
+
+    assert scene.updates[-1] == ("npc-1", 12, "agent-right")
+
+
+async def test_an_npc_without_an_agent_is_parked_durably_before_it_is_done(scene: Scene) -> None:
+    scene.roster["npc-1"] = None
+    scene.submit("npc-1")
+    await quiet()
+
+    assert scene.events == [
+        ("parked", "npc-1@10"),
+        ("published", "npc-1@10"),
+        ("done", "npc-1@10"),
+    ]
+    (told,) = scene.results
+    assert told.outcome is Outcome.FAILED
+    assert (told.error or "").startswith("parked: ")
+    assert scene.loop.standing() == (0, 0, 1, 0)
+
+
+async def test_a_parked_npc_is_written_once_its_agent_appears(scene: Scene) -> None:
+    scene.roster["npc-1"] = None
+    scene.submit("npc-1")
+    await scene.clock.advance(25.0)
+    assert len(scene.looks) == 3
+    scene.tagged["npc-1"] = "agent-late"
+
+    await scene.clock.advance(10.0)
+
+    assert scene.outcomes() == [("npc-1@10", "failed"), ("npc-1@10", "applied")]
+    assert scene.events[-2:] == [("published", "npc-1@10"), ("unparked", "npc-1")]
+    assert [what for what, _ in scene.events].count("done") == 1
+    assert scene.parked == {}
+    await scene.clock.advance(60.0)
+    assert len(scene.looks) == 4
+
+
+async def test_more_commands_for_a_parked_npc_cost_no_requests_and_the_newest_counts(
+    scene: Scene,
+) -> None:
+    scene.roster["npc-1"] = None
+    for offset in range(10, 15):
+        scene.submit("npc-1", offset=offset)
+        await scene.clock.advance(1.0)
+    assert len(scene.looks) == 1
+    assert len(scene.results) == 5
+    scene.tagged["npc-1"] = "agent-late"
+
+    await scene.clock.advance(11.0)
+
+    assert scene.updates == [("npc-1", 14, "agent-late")]
+    assert scene.parked == {}
+
+
+async def test_a_change_of_the_roster_wakes_a_parked_npc_at_once(scene: Scene) -> None:
+    scene.roster["npc-1"] = None
+    scene.submit("npc-1")
+    await quiet()
+    scene.roster["npc-1"] = "agent-5"
+
+    scene.loop.wake("npc-1")
+    await quiet()
+
+    assert scene.updates == [("npc-1", 10, "agent-5")]
+    assert scene.parked == {}
+
+
+async def test_what_was_parked_before_a_restart_is_taken_up(scene: Scene) -> None:
+    scene.parked["npc-1"] = parked = command(ALICE, npc_id="npc-1")
+    scene.roster["npc-1"] = None
+    scene.tagged["npc-1"] = "agent-9"
+
+    scene.loop.restore(parked)
+    await quiet()
+
+    assert scene.outcomes() == [("npc-1@10", "applied")]
+    assert scene.parked == {}
+
+
+async def test_many_parked_npcs_are_looked_for_in_batches_that_hold_up_nobody(scene: Scene) -> None:
+    for number in range(60):
+        scene.roster[f"npc-{number}"] = None
+        scene.submit(f"npc-{number}")
+    await quiet()
+    scene.looks.clear()
+    await scene.clock.advance(10.0)
+    assert [len(look) for look in scene.looks] == [25]
+    scene.submit("other")
+    await quiet()
+    assert scene.updates == [("other", 10, "agent-1")]
+
+    await scene.clock.advance(0.5)
+
+    assert [len(look) for look in scene.looks] == [25, 25, 10]
+    assert len({npc_id for look in scene.looks for npc_id in look}) == 60
+    await scene.clock.advance(9.0)
+    assert len(scene.looks) == 3
+
+
+async def test_a_look_that_fails_is_repeated_an_interval_later(scene: Scene) -> None:
+    scene.roster["npc-1"] = None
+    scene.submit("npc-1")
+    await quiet()
+    scene.looks.clear()
+    scene.look_error = TemporaryError("no connection")
+    await scene.clock.advance(11.0)
+    scene.look_error, scene.tagged["npc-1"] = None, "agent-3"
+
+    await scene.clock.advance(10.0)
+
+    assert len(scene.looks) == 2
+    assert scene.outcomes()[-1] == ("npc-1@10", "applied")
+
+
+async def test_a_command_parked_meanwhile_survives_the_result_of_an_older_one(scene: Scene) -> None:
+    scene.publish_failures = 1
+    scene.submit("npc-1", offset=10)
+    await quiet()
+    scene.roster["npc-1"], scene.answers["npc-1"] = None, AgentMissingError("404")
+    scene.submit("npc-1", offset=11)
+
+    await scene.clock.advance(2.0)
+
+    assert scene.parked["npc-1"].source.offset == 11
+    assert scene.loop.standing().parked == 1
+
+
+async def test_a_command_that_cannot_be_parked_is_tried_again(scene: Scene) -> None:
+    scene.roster["npc-1"] = None
+    scene.park_failures = 1
+    scene.submit("npc-1")
+    await quiet()
+    assert scene.results == []
+
+    await scene.clock.advance(1.0)
+
+    assert scene.results[0].outcome is Outcome.FAILED
+    assert "npc-1" in scene.parked
+
+
+# -- the end ---------------------------------------------------------------------------------------
+
+
+async def test_stopping_finishes_what_has_begun_and_begins_nothing() -> None:
+    scene = Scene(concurrency=1)
+    scene.hold("npc-1")
+    scene.submit("npc-1")
+    scene.submit("npc-2")
+    await quiet()
+    stopping = asyncio.create_task(scene.loop.stop(5.0))
+    await quiet()
+    scene.submit("npc-3")
+    scene.release("npc-1")
+
+    left = await stopping
+
+    assert scene.outcomes() == [("npc-1@10", "applied")]
+    assert left == 1
+
+
+async def test_stopping_gives_up_what_does_not_end(scene: Scene) -> None:
+    scene.hold("npc-1")
+    scene.submit("npc-1")
+    await quiet()
+
+    left = await scene.loop.stop(0.0)
+
+    assert left == 1
+    assert scene.events == []
+    assert scene.running == set()
+
+
+async def test_stopping_gives_up_results_the_broker_does_not_take(scene: Scene) -> None:
+    scene.publish_failures = 100
+    scene.submit("npc-1")
+    await quiet()
+
+    assert await scene.loop.stop(0.0) == 1
+    assert scene.events == []
+
+
+async def test_npcs_of_another_worker_are_forgotten_without_a_result() -> None:
+    scene = Scene(concurrency=1)
+    scene.hold("npc-1")
+    scene.roster["npc-3"] = None
+    scene.submit("npc-3")
+    await quiet()
+    for npc_id in ("npc-1", "npc-2", "npc-4"):
+        scene.submit(npc_id)
+    await quiet()
+    scene.results.clear()
+
+    scene.loop.withdraw(lambda npc_id: npc_id == "npc-4")
+    scene.release("npc-1")
+    await scene.clock.advance(60.0)
+
+    assert scene.outcomes() == [("npc-1@10", "applied"), ("npc-4@10", "applied")]
+    assert scene.loop.standing() == (0, 0, 0, 0)
+
+
+async def test_a_partition_that_comes_back_may_bring_its_commands_again() -> None:
+    scene = Scene(concurrency=1)
+    scene.hold("busy")
+    scene.submit("busy")
+    scene.submit("npc-1", offset=20)
+    scene.loop.withdraw(lambda npc_id: npc_id == "busy")
+
+    scene.submit("npc-1", offset=10)
+    scene.submit("npc-1", offset=20)
+    scene.release("busy")
+    await quiet()
+
+    assert scene.updates[1:] == [("npc-1", 20, "agent-1")]
+
+
+async def test_a_storm_of_commands_costs_no_more_than_two_writes_an_npc() -> None:
+    scene = Scene(concurrency=4)
+    for number in range(50):
+        scene.hold(f"npc-{number}")
+    for offset in range(40):
+        for number in range(50):
+            scene.submit(f"npc-{number}", offset=offset, observed_at=NOON + offset)
+    await quiet()
+    for number in range(50):
+        scene.release(f"npc-{number}")
+    for _ in range(40):
+        await quiet()
+
+    assert len(scene.results) == 2000
+    assert len(scene.updates) <= 54
+    newest = {npc_id: offset for npc_id, offset, _ in scene.updates}
+    assert set(newest.values()) == {39}
+    assert [what for what, _ in scene.events].count("done") == 2000
