@@ -9,6 +9,7 @@ Faust 0.15.3 loses events at start-up and rebalance below an agent's code (docs/
     no seek where nothing is committed yet: what     `SeekingConsumer` seeks those partitions to
     was fetched and dropped is gone                  their beginning
     plain producers repeat and reorder on retry      `IdempotentProducer` turns idempotence on
+    the client loses topics (`topics.producer`)      and has a producer that keeps track of them
 
 `tests/integration/test_faust_mends.py` fails when an upgrade moves what we lean on.
 """
@@ -20,6 +21,8 @@ import faust
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, EventT, StreamT
 from faust.types.tables import TableT
+
+from topics.producer import Producer
 
 
 class SeekingConsumer(driver.Consumer):
@@ -43,6 +46,10 @@ class IdempotentProducer(driver.Producer):
 
     def _settings_extra(self) -> Mapping[str, Any]:
         return {"acks": "all", "enable_idempotence": True}
+
+    @property
+    def _producer_type(self) -> type[Producer]:
+        return Producer
 
 
 class MendedTransport(driver.Transport):

@@ -21,7 +21,6 @@ from typing import Any, Final, Self
 
 import msgspec
 import structlog
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from topics.catalogue import (
@@ -50,6 +49,7 @@ from topics.models import (
     Snapshot,
     WorldSnapshot,
 )
+from topics.producer import Producer
 from topics.roster import Roster
 from topics.text import clip
 from topics.world import split
@@ -117,7 +117,7 @@ class Publisher:
         self._clock = clock
         self._room = asyncio.Semaphore(max_in_flight)
         self._in_flight: set[asyncio.Future[Any]] = set()
-        self._producer: AIOKafkaProducer | None = None
+        self._producer: Producer | None = None
         self._sent = 0
         self._failed = 0
 
@@ -125,7 +125,7 @@ class Publisher:
 
     async def start(self) -> None:
         """Connects. KafkaUnavailableError where no broker answers."""
-        producer = AIOKafkaProducer(
+        producer = Producer(
             **self._connection.client_options(),
             enable_idempotence=True,
             acks="all",
@@ -247,7 +247,7 @@ class Publisher:
             self._in_flight.add(delivery)
             delivery.add_done_callback(partial(self._settle, topic, key, value))
 
-    def _open_producer(self) -> AIOKafkaProducer:
+    def _open_producer(self) -> Producer:
         if self._producer is None:
             raise RuntimeError("the publisher is not open: use it as `async with Publisher(...)`")
         return self._producer

@@ -59,7 +59,7 @@ def producers(monkeypatch: pytest.MonkeyPatch) -> list[RecordingProducer]:
         made.append(RecordingProducer(**options))
         return made[-1]
 
-    monkeypatch.setattr(publisher_module, "AIOKafkaProducer", make)
+    monkeypatch.setattr(publisher_module, "Producer", make)
     return made
 
 

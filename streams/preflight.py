@@ -1,0 +1,60 @@
+"""What must be there before a worker starts: a broker that answers, and the topics of its role."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError, KafkaError
+
+from streams.topology import Role
+from topics.catalogue import (
+    DEAD_LETTERS,
+    LOCATIONS,
+    NPC_ROSTER,
+    NPC_SNAPSHOTS,
+    NPC_UPDATE_COMMANDS,
+    NPC_UPDATE_RESULTS,
+    PLAYER_PROFILES,
+    WORLD_SNAPSHOTS,
+)
+from topics.connection import KafkaConnection
+
+NEEDS: Mapping[Role, Sequence[str]] = {
+    Role.SPLITTER: (WORLD_SNAPSHOTS, NPC_ROSTER, NPC_SNAPSHOTS, DEAD_LETTERS),
+    Role.FILTER: (
+        NPC_SNAPSHOTS,
+        PLAYER_PROFILES,
+        NPC_ROSTER,
+        LOCATIONS,
+        NPC_UPDATE_COMMANDS,
+        DEAD_LETTERS,
+    ),
+    Role.WRITER: (NPC_UPDATE_COMMANDS, NPC_ROSTER, NPC_UPDATE_RESULTS, DEAD_LETTERS),
+}
+"""The topics that a role reads or writes; a worker creates only its own changelogs."""
+
+
+class NotReadyError(Exception):
+    """A worker cannot start; the message is one sentence."""
+
+
+def preflight(role: Role, connection: KafkaConnection) -> None:
+    """Raise NotReadyError unless Kafka answers and has the topics of a role."""
+    asyncio.run(_look(role, connection))
+
+
+async def _look(role: Role, connection: KafkaConnection) -> None:
+    servers = ", ".join(connection.bootstrap_servers)
+    admin = AIOKafkaAdminClient(**connection.client_options())
+    try:
+        await admin.start()
+        there = set(await admin.list_topics())
+    except KafkaConnectionError as error:
+        raise NotReadyError(f"Kafka cannot be reached at {servers}") from error
+    except KafkaError as error:
+        raise NotReadyError(f"Kafka at {servers} refuses: {type(error).__name__}") from error
+    finally:
+        await admin.close()
+    missing = [name for name in map(connection.topic, NEEDS[role]) if name not in there]
+    if missing:
+        raise NotReadyError(f"no topic {', '.join(missing)}: run `rollcall topics apply`")

@@ -1,0 +1,29 @@
+"""aiokafka's producer without its lost topics.
+
+aiokafka 0.14.0 asks for the metadata of all topics while it tracks none, and of the tracked ones
+from the first new topic on. A topic that it knows from an answer about all is never tracked: when
+the next new topic narrows the answers down, the leader of the first one is unknown for ever, and
+what waits for it is not sent (docs/decisions/0012). `Producer` tracks a topic before it sends.
+"""
+
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+
+class Producer(AIOKafkaProducer):  # type: ignore[misc]
+    """A producer that keeps track of every topic it sends to."""
+
+    async def send(self, topic: str, *args: Any, **kwargs: Any) -> Any:
+        """See `AIOKafkaProducer.send`."""
+        await self._track(topic)
+        return await super().send(topic, *args, **kwargs)
+
+    async def send_batch(self, batch: Any, topic: str, *, partition: int) -> Any:
+        """See `AIOKafkaProducer.send_batch`."""
+        await self._track(topic)
+        return await super().send_batch(batch, topic, partition=partition)
+
+    async def _track(self, topic: str) -> None:
+        if topic not in self.client._topics:  # noqa: SLF001 - there is no other way to ask
+            await self.client.add_topic(topic)
