@@ -1,0 +1,13 @@
+"""`rollcall bench`: measurements that anyone can repeat."""
+
+import click
+
+from ops.bench.modes import modes
+
+
+@click.group()
+def bench() -> None:
+    """Measure on this machine. Uses servers like `rollcall demo` does."""
+
+
+bench.add_command(modes)

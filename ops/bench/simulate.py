@@ -1,0 +1,72 @@
+"""`rollcall bench simulate`: the whole road in virtual time, seed after seed.
+
+Needs no server. The simulation itself lives with the tests (docs/simulation.md), so this works in
+a checkout of the repository.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from ops.failure import Failure
+
+
+@click.command()
+@click.option("--seeds", type=click.IntRange(1), default=1000, show_default=True)
+@click.option("--start", type=click.IntRange(0), default=0, show_default=True, help="First seed.")
+@click.option("--story", is_flag=True, help="Tell the first seed step by step, and no other.")
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Save all figures as JSON.",
+)
+def simulate(seeds: int, start: int, story: bool, json_file: Path | None) -> None:
+    """Crashes, rebalances, a failing Letta and writing NPCs, all drawn from a seed.
+
+    Exits with 1 when a promise was broken; `--story --start SEED` tells how.
+    """
+    try:
+        from tests.simulation import run
+    except ImportError as error:
+        raise Failure(f"the simulation comes with the repository, not the package: {error}") from None
+    if story:
+        click.echo("\n".join(run.story_of(start)))
+        return
+    console = Console()
+    with Progress(console=console) as progress:
+        task = progress.add_task("Seeds", total=seeds)
+        figures = run.run_seeds(
+            range(start, start + seeds),
+            on_seed=lambda so_far: progress.update(task, completed=so_far.seeds),
+        )
+    console.print("\n".join(told(figures)), highlight=False)
+    if json_file:
+        json_file.write_text(json.dumps(as_json(figures), indent=2) + "\n")
+    raise SystemExit(1 if figures.broken else 0)
+
+
+def told(figures: Any) -> list[str]:
+    """The figures in lines: what ran, what went wrong on purpose, what was broken."""
+    rate = figures.seeds / figures.seconds if figures.seconds else 0.0
+    lines = [
+        f"{figures.seeds} seeds in {figures.seconds:.1f} s, {rate:.0f} a second;"
+        f" {figures.virtual_seconds / 3600:.1f} virtual hours",
+        f"{figures.snapshots} snapshots, {figures.steps} steps;"
+        f" at most {figures.most_waiting} NPCs waited and {figures.most_unacked} commands unacked",
+    ]
+    lines += [f"  {count:>8}  {kind}" for kind, count in sorted(figures.counts.items())]
+    lines += [f"BROKEN seed {seed}: {promise}" for seed, promise in figures.broken.items()]
+    return [*lines, "" if figures.broken else "Every promise was kept."]
+
+
+def as_json(figures: Any) -> dict[str, Any]:
+    """The same for a program."""
+    names = ("seeds", "seconds", "steps", "snapshots", "virtual_seconds", "most_waiting")
+    shown = {name: getattr(figures, name) for name in (*names, "most_unacked")}
+    return {**shown, "counts": dict(figures.counts), "broken": figures.broken}

@@ -1,0 +1,110 @@
+"""What the compacted topics hold, read once from beginning to end, and which topics are there."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError
+
+from ops.failure import Failure
+from topics.connection import KafkaConnection
+from topics.decode import DecodeError
+from topics.handshake import demand_entry
+
+Value = TypeVar("Value")
+
+READ_TIMEOUT = 60.0
+"""Seconds that reading one whole topic may take."""
+
+
+def silence_client() -> None:
+    """Keep aiokafka's own log lines off the terminal: we say ourselves what went wrong."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+@asynccontextmanager
+async def admin_client(connection: KafkaConnection) -> Any:
+    """An aiokafka admin client, connected.
+
+    KafkaConnectionError where no broker answers, NoEntryError where one refuses us.
+    """
+    silence_client()
+    admin = AIOKafkaAdminClient(**connection.client_options(), request_timeout_ms=15_000)
+    try:
+        await _start(admin, connection)
+        yield admin
+    finally:
+        await admin.close()
+
+
+async def _start(admin: Any, connection: KafkaConnection) -> None:
+    try:
+        await admin.start()
+    except KafkaConnectionError:
+        await demand_entry(connection)
+        raise
+
+
+async def demand_topics(connection: KafkaConnection, names: Iterable[str]) -> None:
+    """A Failure that names the missing ones, unless all of these topics exist."""
+    async with admin_client(connection) as admin:
+        there = set(await admin.list_topics())
+    missing = [topic for name in names if (topic := connection.topic(name)) not in there]
+    if missing:
+        named = ", ".join(missing)
+        verb = "does not exist" if len(missing) == 1 else "do not exist"
+        raise Failure(f"{named} {verb} on the broker; run `rollcall topics apply` first.")
+
+
+async def read_table(connection: KafkaConnection, name: str) -> dict[bytes, bytes]:
+    """The newest value of each key of a topic; deleted keys are left out."""
+    silence_client()
+    topic = connection.topic(name)
+    consumer = AIOKafkaConsumer(
+        topic, **connection.client_options(), group_id=None, auto_offset_reset="earliest"
+    )
+    try:
+        await consumer.start()
+        async with asyncio.timeout(READ_TIMEOUT):
+            return await _read_to_end(consumer, sorted(consumer.assignment()))
+    except TimeoutError:
+        raise Failure(f"{topic} could not be read within {READ_TIMEOUT:.0f} seconds.") from None
+    finally:
+        await consumer.stop()
+
+
+async def _read_to_end(consumer: Any, partitions: list[TopicPartition]) -> dict[bytes, bytes]:
+    table: dict[bytes, bytes] = {}
+    if not partitions:
+        return table
+    ends = await consumer.end_offsets(partitions)
+    while [p for p in partitions if await consumer.position(p) < ends[p]]:
+        for records in (await consumer.getmany(timeout_ms=500)).values():
+            for record in records:
+                _take(table, record.key or b"", record.value)
+    return table
+
+
+def _take(table: dict[bytes, bytes], key: bytes, value: bytes | None) -> None:
+    if value is None:
+        table.pop(key, None)
+    else:
+        table[key] = value
+
+
+async def read_models(
+    connection: KafkaConnection, name: str, decode: Callable[[bytes | None, bytes], Value]
+) -> tuple[dict[str, Value], list[str]]:
+    """The models of a table by key, and a sentence for each record that is no such model."""
+    models: dict[str, Value] = {}
+    wrong: list[str] = []
+    for key, value in (await read_table(connection, name)).items():
+        try:
+            models[key.decode(errors="replace")] = decode(key, value)
+        except DecodeError as error:
+            wrong.append(f"{name} {key.decode(errors='replace')[:80]!r}: {error}")
+    return models, wrong
