@@ -17,7 +17,8 @@ from topics.catalogue import (
     PLAYER_PROFILES,
     WORLD_SNAPSHOTS,
 )
-from topics.connection import KafkaConnection
+from topics.connection import ConnectionSettingsError, KafkaConnection
+from topics.handshake import demand_entry
 
 NEEDS: Mapping[Role, Sequence[str]] = {
     Role.SPLITTER: (WORLD_SNAPSHOTS, NPC_ROSTER, NPC_SNAPSHOTS, DEAD_LETTERS),
@@ -45,6 +46,10 @@ def preflight(role: Role, connection: KafkaConnection) -> None:
 
 async def _look(role: Role, connection: KafkaConnection) -> None:
     servers = ", ".join(connection.bootstrap_servers)
+    try:
+        await demand_entry(connection)
+    except ConnectionSettingsError as error:
+        raise NotReadyError(str(error)) from error
     admin = AIOKafkaAdminClient(**connection.client_options())
     try:
         await admin.start()

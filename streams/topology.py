@@ -5,6 +5,7 @@ from enum import StrEnum
 
 import faust
 from faust.types import TopicT
+from faust.types.auth import CredentialsT
 
 from streams import faust_mends
 from streams.settings import Settings
@@ -37,6 +38,7 @@ def new_app(
     app = faust.App(
         group_id(role, connection.topic_prefix),
         broker=[f"kafka://{server}" for server in connection.bootstrap_servers],
+        broker_credentials=credentials(connection),
         datadir=data_dir,
         store="memory://",
         topic_partitions=PARTITIONS,
@@ -57,6 +59,18 @@ def new_app(
     )
     faust_mends.mend(app)
     return app
+
+
+def credentials(connection: KafkaConnection) -> CredentialsT | None:
+    """TLS and SASL as Faust takes them; None without. ConnectionSettingsError."""
+    if connection.uses_sasl:
+        return faust.SASLCredentials(
+            username=connection.sasl_username,
+            password=connection.password(),
+            mechanism=connection.sasl_mechanism,
+            ssl_context=connection.ssl_context(),
+        )
+    return faust.SSLCredentials(connection.ssl_context()) if connection.uses_tls else None
 
 
 class RawTopics:

@@ -6,6 +6,8 @@ secret. Used by the publisher in a game server, and by every part of rollcall.
 
 import re
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -149,13 +151,14 @@ class KafkaConnection(BaseSettings):
         """The TLS settings, None without TLS. ConnectionSettingsError where a file is of no use."""
         if not self.uses_tls:
             return None
-        try:
+        with _told("ROLLCALL_KAFKA_TLS_CA_FILE", self.tls_ca_file):
             context = ssl.create_default_context(cafile=self.tls_ca_file)
-            if self.tls_cert_file:
+        with _told("ROLLCALL_KAFKA_TLS_KEY_FILE", self.tls_key_file):
+            pass
+        if self.tls_cert_file:
+            with _told("ROLLCALL_KAFKA_TLS_CERT_FILE", self.tls_cert_file):
                 # Without a password here, OpenSSL would ask for one on the terminal.
                 context.load_cert_chain(self.tls_cert_file, self.tls_key_file, password="")
-        except OSError as error:  # ssl.SSLError is one, too
-            raise ConnectionSettingsError(f"ROLLCALL_KAFKA_TLS_ files: {error}") from None
         return context
 
     def password(self) -> str | None:
@@ -183,6 +186,21 @@ class KafkaConnection(BaseSettings):
             options["sasl_plain_username"] = self.sasl_username
             options["sasl_plain_password"] = self.password()
         return options
+
+
+@contextmanager
+def _told(variable: str, file: Path | None) -> Iterator[None]:
+    """Opens the file of a TLS setting, and turns what fails into a sentence that names both."""
+    try:
+        if file is not None:
+            with file.open("rb"):
+                pass  # OpenSSL does not say which of two files is missing
+        yield
+    except ssl.SSLError as error:
+        reason = error.reason or "unusable"
+        raise ConnectionSettingsError(f"{variable} {file}: {reason}") from None
+    except OSError as error:
+        raise ConnectionSettingsError(f"{variable} {file}: {error.strerror}") from None
 
 
 def addresses(broker: str) -> list[str]:

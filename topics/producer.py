@@ -24,6 +24,11 @@ class Producer(AIOKafkaProducer):  # type: ignore[misc]
         await self._track(topic)
         return await super().send_batch(batch, topic, partition=partition)
 
+    async def abandon(self) -> None:
+        """Stop without what is not sent yet, where `stop` would wait for a broker that is away."""
+        await self._sender.close()
+        await self.client.close()
+
     async def _track(self, topic: str) -> None:
         if topic not in self.client._topics:  # noqa: SLF001 - there is no other way to ask
             await self.client.add_topic(topic)

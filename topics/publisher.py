@@ -16,6 +16,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import takewhile
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -41,6 +42,7 @@ from topics.decode import (
     decode_world,
 )
 from topics.encode import encode, encode_key
+from topics.handshake import demand_entry
 from topics.models import (
     Location,
     Model,
@@ -61,7 +63,8 @@ LINGER_MILLISECONDS: Final = 5
 """How long a batch waits for more records: the price of batching, small beside one Letta call."""
 
 DELIVERY_TIMEOUT: Final = 30.0
-"""Seconds in which the broker must have taken a record; after that it has failed."""
+"""Seconds in which the broker must have taken a record; after that it counts as failed. It may
+arrive yet: an idempotent producer never gives a batch up that it has begun to send."""
 
 DEFAULT_WORLD_ID: Final = "world"
 """Key of a world snapshot where the game has only one world."""
@@ -116,7 +119,8 @@ class Publisher:
         self._delivery_timeout = delivery_timeout
         self._clock = clock
         self._room = asyncio.Semaphore(max_in_flight)
-        self._in_flight: set[asyncio.Future[Any]] = set()
+        self._in_flight: dict[asyncio.Future[Any], float] = {}  # when handed over; oldest first
+        self._alarm: asyncio.TimerHandle | None = None
         self._producer: Producer | None = None
         self._sent = 0
         self._failed = 0
@@ -124,7 +128,7 @@ class Publisher:
     # ---- life
 
     async def start(self) -> None:
-        """Connects. KafkaUnavailableError where no broker answers."""
+        """Connects. KafkaUnavailableError: no broker answers; NoEntryError: one refuses us."""
         producer = Producer(
             **self._connection.client_options(),
             enable_idempotence=True,
@@ -136,6 +140,7 @@ class Publisher:
             await producer.start()
         except KafkaError as error:
             await producer.stop()
+            await demand_entry(self._connection)
             brokers = ", ".join(self._connection.bootstrap_servers)
             raise KafkaUnavailableError(f"cannot reach Kafka at {brokers}: {error}") from None
         self._producer = producer
@@ -153,8 +158,16 @@ class Publisher:
             try:
                 await self.flush()
             finally:
-                await producer.stop()
+                await self._stop(producer)
         return self.report
+
+    async def _stop(self, producer: Producer) -> None:
+        """What failed is still in the producer, and a broker that is away would keep it waiting."""
+        try:
+            async with asyncio.timeout(self._delivery_timeout):
+                await producer.stop()
+        except TimeoutError:
+            await producer.abandon()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -244,8 +257,23 @@ class Publisher:
             self._room.release()
             raise
         else:
-            self._in_flight.add(delivery)
+            self._in_flight[delivery] = asyncio.get_running_loop().time()
+            self._set_alarm()
             delivery.add_done_callback(partial(self._settle, topic, key, value))
+
+    def _set_alarm(self) -> None:
+        """One alarm at a time, for the oldest record in flight."""
+        if self._alarm is None and self._in_flight:
+            oldest = next(iter(self._in_flight.values()))
+            loop = asyncio.get_running_loop()
+            self._alarm = loop.call_at(oldest + self._delivery_timeout, self._give_up_late)
+
+    def _give_up_late(self) -> None:
+        self._alarm = None
+        limit = asyncio.get_running_loop().time() - self._delivery_timeout
+        for delivery, _ in takewhile(lambda entry: entry[1] <= limit, self._in_flight.items()):
+            delivery.cancel()
+        self._set_alarm()
 
     def _open_producer(self) -> Producer:
         if self._producer is None:
@@ -255,9 +283,10 @@ class Publisher:
     def _settle(
         self, topic: str, key: bytes, value: bytes | None, delivery: asyncio.Future[Any]
     ) -> None:
-        self._in_flight.discard(delivery)
+        self._in_flight.pop(delivery, None)
         self._room.release()
-        error = asyncio.CancelledError() if delivery.cancelled() else delivery.exception()
+        late = TimeoutError(f"the broker did not answer within {self._delivery_timeout:g} s")
+        error = late if delivery.cancelled() else delivery.exception()
         if error is None:
             self._sent += 1
         else:

@@ -3,6 +3,7 @@
 import click
 
 from ops.bench.modes import modes
+from ops.bench.simulate import simulate
 
 
 @click.group()
@@ -11,3 +12,4 @@ def bench() -> None:
 
 
 bench.add_command(modes)
+bench.add_command(simulate)

@@ -34,7 +34,8 @@ def simulate(seeds: int, start: int, story: bool, json_file: Path | None) -> Non
     try:
         from tests.simulation import run
     except ImportError as error:
-        raise Failure(f"the simulation comes with the repository, not the package: {error}") from None
+        message = f"the simulation comes with the repository, not the package: {error}"
+        raise Failure(message) from None
     if story:
         click.echo("\n".join(run.story_of(start)))
         return

@@ -1,0 +1,1 @@
+"""`rollcall dead-letters`: what could not be handled, and another try (docs/decisions/0011)."""
