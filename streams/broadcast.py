@@ -41,6 +41,13 @@ class Broadcast:
         self._apply = apply
         self._ready = asyncio.Event()
         self._follower: asyncio.Task[None] | None = None
+        # What came in while something is recalled: newer than anything that is recalled.
+        self._heard: set[tuple[str, bytes | None]] | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all that stood on the topics has been applied."""
+        return self._ready.is_set()
 
     async def start(self) -> None:
         """Begin to read; returns once all that stood on the topics has been applied."""
@@ -65,9 +72,15 @@ class Broadcast:
 
     async def recall(self, topic: str, keys: set[bytes]) -> None:
         """Apply once more the records of these keys, reading the topic from its beginning."""
-        async with self._consumer() as consumer:
-            ends = await self._assign(consumer, (topic,))
-            await self._read_to(consumer, ends, lambda entry: entry.key in keys)
+        heard = self._heard = set()
+        try:
+            async with self._consumer() as consumer:
+                ends = await self._assign(consumer, (topic,))
+                await self._read_to(
+                    consumer, ends, lambda e: e.key in keys and (topic, e.key) not in heard
+                )
+        finally:
+            self._heard = None
 
     def _consumer(self) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
@@ -81,7 +94,12 @@ class Broadcast:
             self._ready.set()
             log.info("broadcast_ready", topics=self._topics, records=sum(ends.values()))
             async for record in consumer:
-                self._take(record, lambda _: True)
+                self._take(record, self._hear)
+
+    def _hear(self, entry: Entry) -> bool:
+        if self._heard is not None:
+            self._heard.add((entry.topic, entry.key))
+        return True
 
     async def _assign(
         self, consumer: AIOKafkaConsumer, topics: Iterable[str]

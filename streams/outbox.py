@@ -13,6 +13,10 @@ from faust.types.tables import TableT
 
 from streams.barrier import OrderedAcks, Taken, acknowledged, delivered
 from topics.dead_letter import headers_for
+from topics.wire import RECORD_LIMIT
+
+KEY_LIMIT = RECORD_LIMIT // 4
+"""Bytes of the largest key of a dead letter."""
 
 Key = bytes
 RawTable = TableT[bytes, bytes]
@@ -55,13 +59,26 @@ class Outbox:
         change = self.changes.get((table.name, key))
         return change.value if change else table.data.get(key)
 
+    def keys(self, table: RawTable) -> set[Key]:
+        """The keys of a Table as this batch leaves it."""
+        of_table = [change for change in self.changes.values() if change.table is table]
+        deleted = {change.key for change in of_table if change.value is None}
+        return {*table.data, *(change.key for change in of_table)} - deleted
+
     def dead_letter(self, topic: TopicT, stage: str, error: Exception, event: EventT[Any]) -> None:
-        """Give a record up, with the reason in the headers."""
+        """Give a record up, with the reason in the headers.
+
+        A record can unpack to more bytes than the topic takes; such a one is cut, and says so.
+        """
         message = event.message
+        key, value = _cut(message.key, KEY_LIMIT), _cut(message.value, RECORD_LIMIT)
+        is_whole = (key, value) == (message.key, message.value)
+        size = len(message.key or b"") + len(message.value or b"")
+        reason = str(error) if is_whole else f"{error} (cut short: it has {size} bytes)"
         headers = headers_for(
-            stage, error, message.topic, message.partition, message.offset, time()
+            stage, reason, message.topic, message.partition, message.offset, time()
         )
-        self.records.append(Record(topic, message.key, message.value, headers))
+        self.records.append(Record(topic, key, value, headers))
 
     async def deliver(self, acks: OrderedAcks) -> None:
         """Send all, each step after the one before is acknowledged; then ack the source."""
@@ -82,3 +99,7 @@ class Outbox:
                 change.table.data.pop(change.key, None)
             else:
                 change.table.data[change.key] = change.value
+
+
+def _cut(data: bytes | None, limit: int) -> bytes | None:
+    return data if data is None else data[:limit]

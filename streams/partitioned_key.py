@@ -12,5 +12,7 @@ def partitioned_key(partition: int, identity: str) -> bytes:
 
 def split_key(key: bytes) -> tuple[int, str]:
     """Partition and id of a Table key. ValueError for anything else."""
-    partition, _, identity = key.decode().partition("/")
+    partition, slash, identity = key.decode().partition("/")
+    if not slash:
+        raise ValueError(f"no partition in the key {key[:80]!r}")
     return int(partition), identity

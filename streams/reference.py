@@ -37,13 +37,14 @@ class RosterTable:
 
     def apply(self, entry: Entry) -> None:
         """Take in one record of `npc-roster`."""
-        npc_id = _key(entry)
+        told = None if entry.value is None else decode_roster_entry(entry.key, entry.value)
+        npc_id = told.npc_id if told else _key(entry)
         before = self.roster.by_id(npc_id)
-        if entry.value is None:
-            self.roster.remove(npc_id)
+        if told:
+            self.roster.put(told)
         else:
-            self.roster.put(decode_roster_entry(entry.key, entry.value))
-        if before != self.roster.by_id(npc_id):
+            self.roster.remove(npc_id)
+        if before != told:
             self._on_change(npc_id)
 
 

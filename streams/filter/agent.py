@@ -7,6 +7,7 @@ profiles that arrived and for players to forget. The core (`streams.filter.core`
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import time
 from typing import Any
 
@@ -16,14 +17,23 @@ from faust.types import StreamT
 
 from streams.barrier import OrderedAcks, Taken
 from streams.broadcast import Broadcast, Entry
-from streams.faust_mends import generation_of, owns, records, when_revoked
+from streams.faust_mends import (
+    ack_offset,
+    generation_of,
+    is_settled,
+    owns,
+    records,
+    when_revoked,
+)
 from streams.filter import sighting
 from streams.filter.core import GroupFilter, Observation, SnapshotOutcome, World
 from streams.filter.decide import Policy
+from streams.filter.groups import groups_for
 from streams.filter.judge import Judge
 from streams.filter.players import PlayerCache
-from streams.filter.state import GroupState, dump, load
+from streams.filter.state import GroupState
 from streams.flusher import Flusher
+from streams.health import Work
 from streams.metrics import Metrics
 from streams.outbox import Outbox, RawTable, Record
 from streams.partitioned_key import split_key
@@ -91,10 +101,11 @@ class FilterAgent:
             settings.settle_seconds,
             settings.max_group_members,
         )
-        self._groups = self._table("groups")
+        self._table_of_groups = self._table("groups")
+        self._groups = groups_for(settings.mode, self._table_of_groups)
         self._sightings = self._table("players")
         self._sightings.on_recover(self._restore_players)
-        self._acks = OrderedAcks(lambda: generation_of(app))
+        self._acks = OrderedAcks(lambda: generation_of(app), partial(ack_offset, app))
         self._flusher: Flusher[Item] = Flusher(self._flush)
         self._broadcast = Broadcast(
             connection,
@@ -105,6 +116,7 @@ class FilterAgent:
         app.agent(self._topics[NPC_SNAPSHOTS], name="filter")(self._take)
         app.task(self._run)
         when_revoked(app, self._core.forget_unsaved)
+        when_revoked(app, self._groups.forget)
 
     def _table(self, name: str) -> RawTable:
         return self._app.Table(
@@ -114,6 +126,10 @@ class FilterAgent:
             partitions=PARTITIONS,
             help=f"filter: {name}",
         )
+
+    def work(self) -> Work:
+        """What it has in hand, for its health."""
+        return Work(self._broadcast.is_ready, len(self._acks), self._acks.finished)
 
     # records and ticks
 
@@ -180,9 +196,11 @@ class FilterAgent:
             match item:
                 case Taken() if self._acks.is_ours(item):
                     self._observe(item, outbox)
-                case ProfilesChanged():
+                case ProfilesChanged() if is_settled(self._app):
                     self._look_again(item.ids, outbox)
-                case Expire():
+                case ProfilesChanged():
+                    self._changed |= item.ids  # while Tables recover, they show an older state
+                case Expire() if is_settled(self._app):
                     self._expire(outbox)
         await outbox.deliver(self._acks)
         self._count_tables()
@@ -199,9 +217,10 @@ class FilterAgent:
             return
         source = Source(topic=message.topic, partition=message.partition, offset=message.offset)
         self._newest = max(self._newest, snapshot.observed_at)
-        state = load(outbox.staged(self._groups, encode_key(snapshot.npc_id)))
+        state = self._groups.get(snapshot.npc_id, outbox)
         seen = self._core.observe(snapshot, state, source, time())
         self._stage(snapshot.npc_id, message.partition, seen, outbox)
+        self._count(seen)
 
     def _decoded(self, key: bytes | None, value: bytes, timestamp: float) -> Snapshot:
         snapshot = decode_snapshot(key, value, timestamp)
@@ -218,42 +237,39 @@ class FilterAgent:
         self._metrics.snapshots.labels(outcome=SnapshotOutcome.DEAD_LETTER).inc()
 
     def _stage(self, npc_id: str, partition: int, seen: Observation, outbox: Outbox) -> None:
-        key = encode_key(npc_id)
         if seen.command:
             topic = self._topics[NPC_UPDATE_COMMANDS]
-            outbox.records.append(Record(topic, key, encode(seen.command)))
+            outbox.records.append(Record(topic, encode_key(npc_id), encode(seen.command)))
+            self._metrics.decisions.labels(reason=seen.command.reason).inc()
         if seen.state:
-            outbox.change(self._groups, partition, key, dump(seen.state))
+            self._groups.put(npc_id, partition, seen.state, outbox)
         for player in seen.sightings:
             outbox.change(self._sightings, partition, *sighting.dump(partition, player))
-        self._count(seen)
 
     def _look_again(self, ids: frozenset[str], outbox: Outbox) -> None:
         """Push the NPCs of ours that stand with somebody who looks different now."""
-        for key in list(self._groups.data):
-            state = load(outbox.staged(self._groups, key))
+        for npc_id in self._groups.npc_ids():
+            state = self._groups.get(npc_id, outbox)
             if state and _stands_with(state, ids) and self._owns(state.source.partition):
-                npc_id = key.decode()
                 seen = self._core.profile_changed(npc_id, state, time())
                 if seen.command:
                     self._stage(npc_id, state.source.partition, seen, outbox)
 
     def _expire(self, outbox: Outbox) -> None:
-        gone = set(self._players.expire(self._newest))
-        for key in list(self._sightings.data) if gone else ():
+        """Forget whom nobody saw for long, and what is stored of anybody who is forgotten."""
+        self._players.expire(self._newest)
+        for key in outbox.keys(self._sightings):
             partition, player_id = split_key(key)
-            if player_id in gone and self._owns(partition):
+            if self._players.get(player_id) is None and self._owns(partition):
                 outbox.change(self._sightings, partition, key, None)
 
     def _owns(self, partition: int) -> bool:
-        return owns(self._app, self._groups, partition)
+        return owns(self._app, self._table_of_groups, partition)
 
     # what is counted
 
     def _count(self, seen: Observation) -> None:
         self._metrics.snapshots.labels(outcome=seen.outcome).inc()
-        if seen.command:
-            self._metrics.decisions.labels(reason=seen.command.reason).inc()
         if seen.outcome in (SnapshotOutcome.SENT, SnapshotOutcome.SUPPRESSED):
             held = seen.outcome is SnapshotOutcome.SUPPRESSED
             result = "hit" if held else "miss"
@@ -264,7 +280,7 @@ class FilterAgent:
         self._metrics.cache_requests.labels(cache="players", result="hit").inc(hits)
         self._metrics.cache_requests.labels(cache="players", result="miss").inc(misses)
         sizes = {
-            "groups": len(self._groups.data),
+            "groups": len(self._table_of_groups.data),
             "players": len(self._players),
             "roster": len(self._roster.roster),
             "locations": len(self._locations.locations),

@@ -116,9 +116,10 @@ class GroupFilter:
 
     def _desired(self, snapshot: Snapshot, state: GroupState | None, home: str | None) -> Desired:
         world = self._world
-        members = members_of(snapshot, world.roster, world.players, self._max_members)
+        before = state.desired.members if state else ()
+        members = members_of(snapshot, world.roster, world.players)
         desired = Desired(
-            members=continuing(state.desired.members if state else (), members),
+            members=continuing(before, members, self._max_members),
             location=place(snapshot.location, snapshot.position, home, world.locations)
             or (state.desired.location if state else ""),
             action=snapshot.action,
@@ -132,7 +133,8 @@ class GroupFilter:
         )
         if waiting:
             self._pending[snapshot.npc_id] = waiting
-        return desired
+        # Who has not left for good may be there beside who has come for good.
+        return msgspec.structs.replace(desired, members=desired.members[: self._max_members])
 
     def _judge(
         self,

@@ -5,13 +5,15 @@ record becomes exactly one dead letter is the consumer group's business, and thi
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import faust
+import structlog
 from faust.types import EventT, StreamT
 
 from streams.barrier import OrderedAcks
-from streams.faust_mends import generation_of, records
+from streams.faust_mends import ack_offset, generation_of, records
 from streams.flusher import leave_process
 from streams.metrics import Metrics
 from streams.outbox import Outbox
@@ -24,6 +26,8 @@ from topics.decode import (
     decode_profile,
     decode_roster_entry,
 )
+
+log = structlog.get_logger()
 
 Decode = Callable[[bytes | None, bytes], object]
 
@@ -40,7 +44,7 @@ class Judge:
     def __init__(self, app: faust.App, topics: RawTopics, metrics: Metrics) -> None:
         self._topics = topics
         self._metrics = metrics
-        self._acks = OrderedAcks(lambda: generation_of(app))
+        self._acks = OrderedAcks(lambda: generation_of(app), partial(ack_offset, app))
         for name, decode in DECODERS.items():
             app.agent(topics[name], name=f"judge-{name}")(self._agent(name, decode))
 
@@ -49,8 +53,9 @@ class Judge:
             async for event in records(stream):
                 try:
                     await self._judge(name, decode, event)
-                except Exception:  # noqa: BLE001 - nothing was acked: start again
-                    leave_process()
+                except Exception:
+                    log.exception("record_not_judged", topic=name, offset=event.message.offset)
+                    leave_process()  # nothing was acked: start again
 
         return judge
 
@@ -60,6 +65,7 @@ class Judge:
             read(decode, event.message.key, event.message.value)
         except DecodeError as error:
             self._metrics.dead_letters.labels(stage=name).inc()
+            self._metrics.errors.labels(stage=name).inc()
             outbox.dead_letter(self._topics[DEAD_LETTERS], name, error, event)
         await outbox.deliver(self._acks)
 

@@ -7,8 +7,10 @@
     cluster, in player cache    a player                              the player's
     cluster, nobody knows       a player not known yet                the name itself
 
-The NPC itself is left out. A nearby player given by a bare id whose name nobody knows is left out
-while `cluster` names people nobody knows either: it is one of them, and nobody stands there twice.
+The NPC itself is left out. A name in another case is the same name; a nearby player given by name
+alone is the one of that name with an id, if there is one. A nearby player given by a bare id whose
+name nobody knows is left out while `cluster` names people nobody knows either: it is one of them,
+and nobody stands there twice.
 """
 
 from collections.abc import Iterable
@@ -21,14 +23,12 @@ from topics.roster import Roster
 from topics.text import fold
 
 
-def members_of(
-    snapshot: Snapshot, roster: Roster, players: PlayerCache, limit: int
-) -> tuple[Member, ...]:
-    """The group of one snapshot, at most `limit` members, nearby players first."""
-    nearby = [_known(player, players) for player in snapshot.nearby_players]
-    standing = {fold(player.name) for player in nearby}
-    itself = _own_names(snapshot.npc_id, roster.by_id(snapshot.npc_id))
-    others = [name for name in snapshot.cluster if fold(name) not in standing | itself]
+def members_of(snapshot: Snapshot, roster: Roster, players: PlayerCache) -> tuple[Member, ...]:
+    """The group of one snapshot, nearby players first."""
+    nearby = _once(_known(player, players) for player in snapshot.nearby_players)
+    passed = {fold(player.name) for player in nearby}
+    passed |= _own_names(snapshot.npc_id, roster.by_id(snapshot.npc_id))
+    others = [n for folded, n in _first_spellings(snapshot.cluster) if folded not in passed]
     known = {name: _by_name(name, roster, players) for name in others}
     if None in known.values():
         nearby = _told_by_name(nearby, snapshot.cluster)
@@ -37,19 +37,23 @@ def members_of(
         met = member or Member(id=name, name=name)
         found.setdefault(met.id, met)
     found.pop(snapshot.npc_id, None)
-    return tuple(found.values())[:limit]
+    return tuple(found.values())
 
 
-def continuing(before: Iterable[Member], members: tuple[Member, ...]) -> tuple[Member, ...]:
+def continuing(
+    before: Iterable[Member], members: tuple[Member, ...], limit: int
+) -> tuple[Member, ...]:
     """The same members: those of `before` in their old order, newcomers behind them.
 
+    At most `limit` of them: a crowd that the game tells in another order each time is the same.
     An appearance known before stays where none is known now.
     """
     old = {member.id: (rank, member.appearance) for rank, member in enumerate(before)}
     unseen = (len(old), "")
     ordered = sorted(members, key=lambda member: old.get(member.id, unseen)[0])
     return tuple(
-        m if m.appearance else replace(m, appearance=old.get(m.id, unseen)[1]) for m in ordered
+        m if m.appearance else replace(m, appearance=old.get(m.id, unseen)[1])
+        for m in ordered[:limit]
     )
 
 
@@ -61,6 +65,26 @@ def _known(player: PlayerRef, players: PlayerCache) -> PlayerRef:
     if cached:
         return PlayerRef(id=player.id, name=cached.name)
     return PlayerRef(id=players.id_of(player.name) or player.id, name=player.name)
+
+
+def _once(nearby: Iterable[PlayerRef]) -> list[PlayerRef]:
+    """The nearby players less those of a bare name that another one has as well."""
+    nearby = list(nearby)
+    taken = {fold(player.name) for player in nearby if player.id != player.name}
+    kept = []
+    for player in nearby:
+        if player.id != player.name or fold(player.name) not in taken:
+            kept.append(player)
+            taken.add(fold(player.name))
+    return kept
+
+
+def _first_spellings(names: Iterable[str]) -> Iterable[tuple[str, str]]:
+    """Each name once, folded and as it was spelt first."""
+    spelt: dict[str, str] = {}
+    for name in names:
+        spelt.setdefault(fold(name), name)
+    return spelt.items()
 
 
 def _told_by_name(nearby: list[PlayerRef], cluster: tuple[str, ...]) -> list[PlayerRef]:

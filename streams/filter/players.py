@@ -8,7 +8,8 @@ Two sources feed it, in any order:
 
 Rules: an empty or "unknown" description never replaces a real one; a name that only repeats the id
 never replaces a real one; a player whom nobody saw for the TTL is forgotten. A forgotten player
-who is seen again is *missing*: the profile still stands on the topic and is recalled from there.
+who is seen again is *missing*: the profile still stands on the topic and is recalled from there,
+once, for whoever has none is not found however often one looks.
 """
 
 from collections.abc import Iterator
@@ -42,8 +43,11 @@ class PlayerCache:
     def __init__(self, ttl: float) -> None:
         self._ttl = ttl
         self._players: dict[str, Player] = {}
-        self._ids_by_name: dict[str, str] = {}
-        self._missing: set[str] = set()
+        # Who has each name, the last seen at the end.
+        self._holders: dict[str, dict[str, None]] = {}
+        # When each of these was seen.
+        self._missing: dict[str, float] = {}
+        self._asked_for: dict[str, float] = {}
         self._expired_any = False
         self._hits = 0
         self._misses = 0
@@ -60,7 +64,8 @@ class PlayerCache:
 
     def id_of(self, name: str) -> str | None:
         """The id of the player with this name, or None while unknown."""
-        return self._ids_by_name.get(fold(name))
+        holders = self._holders.get(fold(name))
+        return next(reversed(holders)) if holders else None
 
     def appearance(self, player_id: str) -> str:
         """The player's description, empty while unknown."""
@@ -68,10 +73,13 @@ class PlayerCache:
         return player.description if player else ""
 
     def learn(self, profile: PlayerProfile, at: float) -> bool:
-        """Take in a profile published at `at`; True when it tells a group something new."""
+        """Take in a profile published at `at`; True when it tells a group something new.
+
+        Nobody can have been seen later than that; a clock that is ahead would make for ever of it.
+        """
         player = self._entry(profile.player_id, profile.name)
-        player.last_seen = max(player.last_seen, profile.last_seen or at)
-        self._missing.discard(profile.player_id)
+        player.last_seen = max(player.last_seen, min(profile.last_seen or at, at))
+        self._missing.pop(profile.player_id, None)
         if is_unknown(profile.description) or profile.description == player.description:
             return False
         player.description = profile.description
@@ -86,7 +94,7 @@ class PlayerCache:
         self._hits += known
         self._misses += not known
         if not known:
-            self._missing.add(player_id)
+            self._miss(player_id, at)
             if name == player_id:
                 return False
         player = self._entry(player_id, name)
@@ -105,15 +113,17 @@ class PlayerCache:
     def forget(self, player_id: str) -> None:
         """Drop a player: deleted by the game, or expired."""
         player = self._players.pop(player_id, None)
-        self._missing.discard(player_id)
-        if player and self._ids_by_name.get(fold(player.name)) == player_id:
-            del self._ids_by_name[fold(player.name)]
+        self._missing.pop(player_id, None)
+        self._asked_for.pop(player_id, None)
+        if player:
+            self._take_name(player)
 
     def expire(self, now: float) -> list[str]:
         """Forget whom nobody saw for the TTL; their ids."""
         gone = [p.id for p in self._players.values() if now - p.last_seen > self._ttl]
         for player_id in gone:
             self.forget(player_id)
+        self._asked_for = {w: at for w, at in self._asked_for.items() if now - at <= self._ttl}
         self._expired_any |= bool(gone)
         return gone
 
@@ -122,8 +132,11 @@ class PlayerCache:
 
         Empty while nobody was ever forgotten: then the cache has heard every profile there is.
         """
-        missing, self._missing = self._missing, set()
-        return missing if self._expired_any else set()
+        missing, self._missing = self._missing, {}
+        if not self._expired_any:
+            return set()
+        self._asked_for |= missing
+        return set(missing)
 
     def take_counts(self) -> tuple[int, int]:
         """Sightings of known and of unknown players since the last call."""
@@ -131,17 +144,28 @@ class PlayerCache:
         self._hits = self._misses = 0
         return counts
 
+    def _miss(self, player_id: str, at: float) -> None:
+        if player_id not in self._asked_for:
+            self._missing[player_id] = at
+
     def _entry(self, player_id: str, name: str) -> Player:
         player = self._players.get(player_id)
         if player is None:
             player = self._players[player_id] = Player(player_id, name)
-            self._ids_by_name.setdefault(fold(name), player_id)
+            if not self._holders.get(fold(name)):
+                self._give_name(player, name)
         if name not in ("", player_id):
-            self._rename(player, name)
+            self._take_name(player)
+            self._give_name(player, name)
         return player
 
-    def _rename(self, player: Player, name: str) -> None:
-        if self._ids_by_name.get(fold(player.name)) == player.id:
-            del self._ids_by_name[fold(player.name)]
+    def _give_name(self, player: Player, name: str) -> None:
         player.name = name
-        self._ids_by_name[fold(name)] = player.id
+        self._holders.setdefault(fold(name), {})[player.id] = None
+
+    def _take_name(self, player: Player) -> None:
+        name = fold(player.name)
+        holders = self._holders.get(name, {})
+        holders.pop(player.id, None)
+        if not holders:
+            self._holders.pop(name, None)

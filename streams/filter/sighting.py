@@ -1,7 +1,7 @@
 """A player as the `players` Table keeps it: who was seen near the NPCs of a partition, and when.
 
-The key carries the partition: each partition remembers whom its own NPCs saw, and takes that along
-to whichever worker gets it.
+The key carries the partition: a partition takes what its NPCs saw first along to
+whichever worker gets it.
 """
 
 import msgspec
@@ -32,5 +32,5 @@ def load(key: bytes, value: bytes) -> Player | None:
     try:
         sighting = _decoder.decode(value)
         return Player(split_key(key)[1], sighting.name, last_seen=sighting.last_seen)
-    except (msgspec.MsgspecError, ValueError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None

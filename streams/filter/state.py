@@ -34,7 +34,7 @@ def load(value: bytes | None) -> GroupState | None:
         return None
     try:
         return _decoder.decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -1,7 +1,8 @@
 """The splitter on Faust: each world snapshot becomes one record per NPC, then it is acked."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import faust
@@ -9,8 +10,9 @@ from faust.types import StreamT
 
 from streams.barrier import OrderedAcks, Taken
 from streams.broadcast import Broadcast
-from streams.faust_mends import generation_of, records
+from streams.faust_mends import ack_offset, generation_of, records
 from streams.flusher import Flusher
+from streams.health import Work
 from streams.metrics import Metrics
 from streams.outbox import Outbox, Record
 from streams.reference import RosterTable, skip_unreadable
@@ -20,9 +22,17 @@ from topics.catalogue import DEAD_LETTERS, NPC_ROSTER, NPC_SNAPSHOTS, WORLD_SNAP
 from topics.connection import KafkaConnection
 from topics.decode import DecodeError, decode_world
 from topics.encode import encode, encode_key
+from topics.models import Snapshot
+from topics.wire import RECORD_LIMIT
 from topics.world import split
 
 STAGE = "splitter"
+
+SNAPSHOT_LIMIT = RECORD_LIMIT - 4096
+"""Bytes of one NPC's snapshot: with key and envelope it still fits the broker's 1 MiB."""
+
+WORLD_LIMIT = 32 * RECORD_LIMIT
+"""Bytes of all snapshots of one world snapshot, which has 1 MiB itself."""
 
 
 class SplitterAgent:
@@ -41,10 +51,14 @@ class SplitterAgent:
         self._broadcast = Broadcast(
             connection, self._topics.names([NPC_ROSTER]), skip_unreadable(self._roster.apply)
         )
-        self._acks = OrderedAcks(lambda: generation_of(app))
+        self._acks = OrderedAcks(lambda: generation_of(app), partial(ack_offset, app))
         self._flusher: Flusher[Taken] = Flusher(self._flush, batch=50, waiting=200)
         app.agent(self._topics[WORLD_SNAPSHOTS], name=STAGE)(self._take)
         app.task(self._run)
+
+    def work(self) -> Work:
+        """What it has in hand, for its health."""
+        return Work(self._broadcast.is_ready, len(self._acks), self._acks.finished)
 
     async def _take(self, stream: StreamT[Any]) -> None:
         async for event in records(stream):
@@ -67,7 +81,8 @@ class SplitterAgent:
         if message.value is None:
             return
         try:
-            snapshots = split(decode_world(message.value, message.timestamp), self._roster.roster)
+            world = decode_world(message.value, message.timestamp)
+            records = self._records(split(world, self._roster.roster))
         except DecodeError as error:
             self._count("dead_letter")
             self._metrics.dead_letters.labels(stage=STAGE).inc()
@@ -75,10 +90,23 @@ class SplitterAgent:
             outbox.dead_letter(self._topics[DEAD_LETTERS], STAGE, error, taken.event)
             return
         self._count("split")
-        outbox.records += [
-            Record(self._topics[NPC_SNAPSHOTS], encode_key(one.npc_id), encode(one))
-            for one in snapshots
-        ]
+        outbox.records += records
+
+    def _records(self, snapshots: Iterable[Snapshot]) -> list[Record]:
+        """What is to be sent. DecodeError where the names of a crowd, told to each NPC in it,
+        become more than the broker takes or than is worth sending.
+        """
+        records, topic = [], self._topics[NPC_SNAPSHOTS]
+        left = WORLD_LIMIT
+        for one in snapshots:
+            value = encode(one)
+            left -= len(value)
+            if len(value) > SNAPSHOT_LIMIT:
+                raise DecodeError(f"the snapshot of {one.npc_id!r} would have {len(value)} bytes")
+            if left < 0:
+                raise DecodeError(f"all its snapshots would have more than {WORLD_LIMIT} bytes")
+            records.append(Record(topic, encode_key(one.npc_id), value))
+        return records
 
     def _count(self, outcome: str) -> None:
         self._metrics.worlds.labels(outcome=outcome).inc()

@@ -1,0 +1,374 @@
+"""The filter's agent without a broker: batches in, commands, states and acks out."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streams.filter import agent as module
+from streams.filter.agent import Expire, FilterAgent, ProfilesChanged
+from streams.filter.groups import groups_for
+from streams.filter.state import load
+from streams.topology import Role
+from tests.streams.stage import NOON, Stage, entry
+from topics.catalogue import (
+    DEAD_LETTERS,
+    NPC_ROSTER,
+    NPC_SNAPSHOTS,
+    NPC_UPDATE_COMMANDS,
+    PLAYER_PROFILES,
+)
+
+NPC, ALICE = "npc-7", {"id": "1001", "name": "Alice"}
+PROFILE = {"player_id": "1001", "name": "Alice", "description": "tall"}
+
+
+class Filtering(Stage):
+    """The filter's stage; `owned` partitions, and whether the group has settled."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
+        super().__init__(Role.FILTER, FilterAgent, folder, **settings)
+        self.groups = self.agent._table_of_groups = self.table("groups")
+        self.agent._groups = groups_for(self.agent._settings.mode, self.groups)
+        self.players = self.agent._sightings = self.table("players")
+        self.owned, self.is_settled = set(range(8)), True
+        monkeypatch.setattr(module, "owns", lambda _app, _table, number: number in self.owned)
+        monkeypatch.setattr(module, "is_settled", lambda _app: self.is_settled)
+
+    def snapshot(
+        self, at: float = 0, *, npc_id: str = NPC, key: str | None = NPC, **more: Any
+    ) -> Any:
+        where = {name: more.pop(name) for name in ("partition", "generation") if name in more}
+        value = {"npc_id": npc_id, "observed_at": NOON + at, "nearby_players": [ALICE], **more}
+        return self.event(NPC_SNAPSHOTS, key, value, **where)
+
+    async def flush(self, *events: Any) -> None:
+        """Records and ticks, as they came, in one batch."""
+        ticks = (ProfilesChanged, Expire)
+        await self.agent._flush(
+            [one if isinstance(one, ticks) else self.agent._acks.take(one) for one in events]
+        )
+
+    def hear(self, name: str, key: str, value: object, at: float = NOON) -> None:
+        self.agent._hear(entry(name, key, value, at))
+
+    def tick(self) -> ProfilesChanged:
+        """What the next tick would tell."""
+        ids = frozenset(self.agent._changed)
+        self.agent._changed.clear()
+        return ProfilesChanged(ids)
+
+    @property
+    def commands(self) -> list[dict[str, Any]]:
+        return self.sent_json(NPC_UPDATE_COMMANDS)
+
+    @property
+    def reasons(self) -> list[str]:
+        return [command["reason"] for command in self.commands]
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Filtering:
+    return Filtering(tmp_path, monkeypatch)
+
+
+async def test_a_snapshot_becomes_a_command_a_state_and_an_ack(stage: Filtering) -> None:
+    await stage.flush(stage.snapshot())
+
+    [command] = stage.commands
+    assert (command["npc_id"], command["reason"]) == (NPC, "first_seen")
+    assert command["source"] == {"topic": "t-npc-snapshots", "partition": 3, "offset": 0}
+    state = load(stage.groups.data[b"npc-7"])
+    assert state
+    assert state.source.offset == 0
+    assert list(stage.players.data) == [b"3/1001"]
+    assert stage.acked == [0]
+    assert stage.count("snapshots_total", outcome="sent") == 1
+    assert stage.count("decisions_total", reason="first_seen") == 1
+
+
+async def test_a_batch_decides_each_record_on_what_the_one_before_left(stage: Filtering) -> None:
+    await stage.flush(
+        stage.snapshot(0),
+        stage.snapshot(3),
+        stage.snapshot(6, action="waving"),
+        stage.snapshot(9, action="waving"),
+    )
+
+    assert stage.reasons == ["first_seen", "action"]
+    assert stage.acked == [0, 1, 2, 3]
+    state = load(stage.groups.data[b"npc-7"])
+    assert state
+    assert (state.desired.action, state.source.offset) == ("waving", 2)
+
+
+async def test_a_second_batch_goes_on_from_the_table(stage: Filtering) -> None:
+    await stage.flush(stage.snapshot(0))
+    await stage.flush(stage.snapshot(3), stage.snapshot(6, nearby_players=[]))
+
+    assert stage.reasons == ["first_seen", "members"]
+    assert stage.count("cache_requests_total", cache="groups", result="hit") == 1
+    assert stage.count("cache_requests_total", cache="groups", result="miss") == 2
+
+
+BAD = {
+    "no JSON": b"{nope",
+    "no UTF-8": b"\xff\xfe",
+    "another id than its key": {"npc_id": "npc-8"},
+    "no id": {"cluster": []},
+    "a time far ahead": {"npc_id": NPC, "observed_at": NOON + 301},
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+async def test_a_bad_record_is_a_dead_letter_and_its_neighbours_are_unharmed(
+    stage: Filtering, kind: str
+) -> None:
+    bad = stage.event(NPC_SNAPSHOTS, NPC, BAD[kind])
+
+    await stage.flush(stage.snapshot(0), bad, stage.snapshot(3, action="waving"))
+
+    [(value, told)] = stage.dead_letters
+    assert value == bad.message.value
+    assert (told.stage, told.topic, told.offset) == ("filter", "t-npc-snapshots", 0)
+    assert stage.reasons == ["first_seen", "action"]
+    assert sorted(stage.acked) == [0, 1, 2]
+    assert stage.count("dead_letters_total", stage="filter") == 1
+    assert stage.count("errors_total", stage="filter") == 1
+    assert stage.count("snapshots_total", outcome="dead_letter") == 1
+
+
+async def test_an_observation_a_little_ahead_of_its_record_is_taken(stage: Filtering) -> None:
+    await stage.flush(stage.snapshot(300))
+
+    assert stage.reasons == ["first_seen"]
+
+
+async def test_a_deletion_on_the_snapshot_topic_is_nothing(stage: Filtering) -> None:
+    await stage.flush(stage.event(NPC_SNAPSHOTS, NPC, None))
+
+    assert (stage.commands, stage.dead_letters, stage.acked) == ([], [], [0])
+
+
+async def test_a_record_of_an_older_generation_is_left_to_whom_it_belongs_to(
+    stage: Filtering,
+) -> None:
+    await stage.flush(stage.snapshot(generation=0))
+
+    assert (stage.commands, stage.acked, stage.groups.data) == ([], [], {})
+
+
+@pytest.mark.parametrize("refused", [NPC_UPDATE_COMMANDS, "groups-changelog", DEAD_LETTERS])
+async def test_a_failed_send_leaves_everything_to_the_next_start(
+    stage: Filtering, refused: str
+) -> None:
+    stage.broker.refused.add(refused)
+
+    with pytest.raises(ConnectionError):
+        await stage.flush(stage.snapshot(0), stage.event(NPC_SNAPSHOTS, NPC, b"{nope"))
+
+    assert (stage.acked, stage.groups.data, stage.players.data) == ([], {}, {})
+
+
+async def test_a_profile_is_one_update_of_each_npc_that_stands_with_the_player(
+    stage: Filtering,
+) -> None:
+    await stage.flush(
+        stage.snapshot(npc_id="npc-1", key="npc-1"),
+        stage.snapshot(npc_id="npc-2", key="npc-2", nearby_players=[], cluster=["Alice"]),
+        stage.snapshot(npc_id="npc-3", key="npc-3", nearby_players=[]),
+    )
+    stage.hear(PLAYER_PROFILES, "1001", PROFILE)
+
+    await stage.flush(stage.tick())
+    await stage.flush(stage.tick())
+
+    told = [(c["npc_id"], c["reason"]) for c in stage.commands[3:]]
+    assert told == [("npc-1", "profile"), ("npc-2", "profile")]
+    for command in stage.commands[3:]:
+        assert command["desired"]["members"] == [
+            {"id": "1001", "name": "Alice", "appearance": "tall"}
+        ]
+
+
+async def test_a_tick_in_the_batch_of_the_snapshot_sees_it(stage: Filtering) -> None:
+    await stage.flush(stage.snapshot())
+    stage.hear(PLAYER_PROFILES, "1001", PROFILE)
+
+    await stage.flush(stage.snapshot(3, action="waving"), stage.tick())
+
+    assert stage.reasons == ["first_seen", "action"]
+    assert stage.commands[1]["desired"]["members"][0]["appearance"] == "tall"
+
+
+async def test_an_update_for_a_profile_is_no_snapshot(stage: Filtering) -> None:
+    await stage.flush(stage.snapshot())
+    stage.hear(PLAYER_PROFILES, "1001", PROFILE)
+
+    await stage.flush(stage.tick())
+
+    assert stage.count("snapshots_total", outcome="sent") == 1
+    assert stage.count("decisions_total", reason="profile") == 1
+
+
+async def test_a_profile_is_no_business_of_a_partition_of_somebody_else(stage: Filtering) -> None:
+    await stage.flush(stage.snapshot(partition=3))
+    stage.hear(PLAYER_PROFILES, "1001", PROFILE)
+    stage.owned = {4}
+
+    await stage.flush(stage.tick())
+
+    assert stage.reasons == ["first_seen"]
+
+
+async def test_a_profile_waits_while_tables_recover(stage: Filtering) -> None:
+    await stage.flush(stage.snapshot())
+    stage.hear(PLAYER_PROFILES, "1001", PROFILE)
+    stage.is_settled = False
+
+    await stage.flush(stage.tick())
+    assert stage.reasons == ["first_seen"]
+
+    stage.is_settled = True
+    await stage.flush(stage.tick())
+    assert stage.reasons == ["first_seen", "profile"]
+
+
+async def test_a_new_description_on_the_roster_reaches_who_stands_with_the_npc(
+    stage: Filtering,
+) -> None:
+    greta = {"npc_id": "npc-1", "name": "Greta"}
+    stage.hear(NPC_ROSTER, "npc-1", greta)
+    await stage.flush(stage.snapshot(nearby_players=[], cluster=["Greta"]))
+
+    stage.hear(NPC_ROSTER, "npc-1", {**greta, "description": "a baker"})
+    await stage.flush(stage.tick())
+
+    assert stage.reasons == ["first_seen", "profile"]
+    assert stage.commands[1]["desired"]["members"][0]["appearance"] == "a baker"
+
+
+async def test_a_state_that_cannot_be_read_makes_the_next_snapshot_the_first(
+    stage: Filtering,
+) -> None:
+    stage.groups.data[b"npc-7"] = b"{broken"
+
+    await stage.flush(ProfilesChanged(frozenset({"1001"})), stage.snapshot())
+
+    assert stage.reasons == ["first_seen"]
+
+
+async def test_a_player_nobody_sees_any_more_leaves_cache_and_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Filtering(tmp_path, monkeypatch, player_cache_ttl=60)
+    await stage.flush(
+        stage.snapshot(0), stage.snapshot(0, npc_id="npc-1", key="npc-1", partition=5)
+    )
+    assert sorted(stage.players.data) == [b"3/1001"]
+
+    await stage.flush(stage.snapshot(100, nearby_players=[]), Expire())
+
+    assert stage.players.data == {}
+    assert stage.sent("players-changelog")[-1] is None
+    assert stage.count("table_entries", table="players") == 0
+
+
+async def test_a_player_seen_and_forgotten_in_one_batch_leaves_the_table_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Filtering(tmp_path, monkeypatch, player_cache_ttl=60)
+
+    await stage.flush(stage.snapshot(0), stage.snapshot(100, nearby_players=[]), Expire())
+
+    assert stage.players.data == {}
+    assert len(stage.agent._players) == 0
+
+
+async def test_a_player_deleted_by_the_game_leaves_the_table_as_well(stage: Filtering) -> None:
+    stage.hear(PLAYER_PROFILES, "1001", PROFILE)
+    await stage.flush(stage.snapshot(0))
+    stage.hear(PLAYER_PROFILES, "1001", None)
+
+    await stage.flush(Expire())
+
+    assert stage.players.data == {}
+
+
+async def test_who_is_still_remembered_stays_in_the_table(stage: Filtering) -> None:
+    await stage.flush(stage.snapshot(0))
+
+    await stage.flush(Expire())
+
+    assert list(stage.players.data) == [b"3/1001"]
+    assert None not in stage.sent("players-changelog")
+
+
+async def test_sightings_of_a_partition_of_somebody_else_are_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Filtering(tmp_path, monkeypatch, player_cache_ttl=60)
+    await stage.flush(stage.snapshot(0))
+    stage.owned = {4}
+
+    await stage.flush(stage.snapshot(100, nearby_players=[], partition=4), Expire())
+
+    assert list(stage.players.data) == [b"3/1001"]
+
+
+async def test_sightings_are_remembered_over_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Filtering(tmp_path, monkeypatch)
+    await before.flush(before.snapshot(0))
+    after = Filtering(tmp_path, monkeypatch)
+    after.players.data.update({**before.players.data, b"no partition": b"{}", b"3/2": b"{broken"})
+
+    await after.agent._restore_players()
+    await after.flush(after.snapshot(3, nearby_players=[], cluster=["Alice"]))
+
+    assert after.commands[0]["desired"]["members"][0]["id"] == "1001"
+
+
+async def test_what_a_restart_has_not_stored_is_forgotten_when_partitions_move(
+    stage: Filtering,
+) -> None:
+    await stage.flush(stage.snapshot(0), stage.snapshot(10))
+    assert stage.agent._core._confirmed
+
+    await stage.app.on_partitions_revoked.send({})
+
+    assert not stage.agent._core._confirmed
+
+
+async def test_the_sizes_of_the_tables_are_told(stage: Filtering) -> None:
+    stage.hear(NPC_ROSTER, "npc-1", {"npc_id": "npc-1", "name": "Greta"})
+
+    await stage.flush(stage.snapshot(0), stage.snapshot(0, npc_id="npc-2", key="npc-2"))
+
+    sizes = {name: stage.count("table_entries", table=name) for name in ("groups", "players")}
+    assert sizes == {"groups": 2, "players": 1}
+    assert stage.count("table_entries", table="roster") == 1
+
+
+@pytest.mark.parametrize("mode", ["filtered", "direct"])
+async def test_only_the_cached_mode_stores_states(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    stage = Filtering(tmp_path, monkeypatch, mode=mode)
+
+    await stage.flush(stage.snapshot(0), stage.snapshot(3, action="waving"))
+
+    assert (["first_seen", "action"], {}) == (stage.reasons, stage.groups.data)
+
+
+async def test_the_filtered_mode_forgets_its_groups_when_partitions_move(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Filtering(tmp_path, monkeypatch, mode="filtered")
+    await stage.flush(stage.snapshot(0))
+    stage.agent._groups.forget()
+
+    await stage.flush(stage.snapshot(3))
+
+    assert ["first_seen", "first_seen"] == stage.reasons

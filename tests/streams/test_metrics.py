@@ -1,0 +1,85 @@
+"""What a worker counts, as Prometheus scrapes it."""
+
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from streams.metrics import Metrics
+
+# The seed's names, and what answers them; docs/metrics.md promises these.
+PROMISED = {
+    "updates processed": {"rollcall_snapshots_total", "rollcall_results_total"},
+    "cache hits": {"rollcall_cache_requests_total"},
+    "API calls": {"rollcall_letta_requests_total"},
+    "errors": {"rollcall_errors_total"},
+    "update frequency and force refresh rate": {"rollcall_decisions_total"},
+    "the rest": {
+        "rollcall_world_snapshots_total",
+        "rollcall_dead_letters_total",
+        "rollcall_letta_request_seconds_bucket",
+        "rollcall_memory_freshness_seconds_bucket",
+        "rollcall_write_queue",
+        "rollcall_parked_npcs",
+        "rollcall_table_entries",
+    },
+}
+
+
+def used() -> Metrics:
+    """Metrics of a worker that has done something of everything."""
+    metrics = Metrics()
+    metrics.snapshots.labels(outcome="sent").inc()
+    metrics.worlds.labels(outcome="split").inc()
+    metrics.decisions.labels(reason="force_refresh").inc()
+    metrics.cache_requests.labels(cache="groups", result="hit").inc()
+    metrics.letta_requests.labels(operation="read", status="200").inc()
+    metrics.letta_seconds.labels(operation="read").observe(0.03)
+    metrics.results.labels(outcome="applied").inc()
+    metrics.errors.labels(stage="filter").inc()
+    metrics.dead_letters.labels(stage="filter").inc()
+    metrics.freshness.observe(0.2)
+    metrics.queue.set(1)
+    metrics.parked.set(1)
+    metrics.table_entries.labels(table="groups").set(1)
+    return metrics
+
+
+def scraped(metrics: Metrics) -> set[str]:
+    page = generate_latest(metrics.registry).decode()
+    return {
+        sample.name for family in text_string_to_metric_families(page) for sample in family.samples
+    }
+
+
+@pytest.mark.parametrize("asked_for", PROMISED)
+def test_what_the_seed_asked_for_can_be_scraped(asked_for: str) -> None:
+    assert scraped(used()) >= PROMISED[asked_for]
+
+
+def test_two_workers_of_one_process_count_apart() -> None:
+    first, second = Metrics(), Metrics()
+
+    first.snapshots.labels(outcome="sent").inc()
+
+    assert second.registry.get_sample_value("rollcall_snapshots_total", {"outcome": "sent"}) is None
+
+
+def test_no_label_holds_an_npc_or_a_player() -> None:
+    labels = {
+        label
+        for family in used().registry.collect()
+        for sample in family.samples
+        for label in sample.labels
+    }
+
+    assert labels <= {
+        "outcome",
+        "reason",
+        "cache",
+        "result",
+        "operation",
+        "status",
+        "stage",
+        "le",
+        "table",
+    }
