@@ -1,4 +1,4 @@
-"""Fixtures for every test: the real servers, once per session, and Hypothesis without a stopwatch."""
+"""Fixtures for every test: real servers, once per session, and Hypothesis without a stopwatch."""
 
 from hypothesis import HealthCheck, settings
 

@@ -1,7 +1,7 @@
 """The filter's agent without a broker: batches in, commands, states and acks out."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -29,7 +29,7 @@ class Filtering(Stage):
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
         super().__init__(Role.FILTER, FilterAgent, folder, **settings)
         self.groups = self.agent._table_of_groups = self.table("groups")
-        self.agent._groups = groups_for(self.agent._settings.mode, self.groups)
+        self.agent._groups = groups_for(self.agent._settings.mode, cast("Any", self.groups))
         self.players = self.agent._sightings = self.table("players")
         self.owned, self.is_settled = set(range(8)), True
         monkeypatch.setattr(module, "owns", lambda _app, _table, number: number in self.owned)
