@@ -10,12 +10,16 @@ skips over unacked records (docs/decisions/0002), so only a finished prefix may 
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from faust.types import TP, EventT
+
+AckOffset = Callable[[TP, int], None]
+"""Acks a record by its place alone, once the event it came in is forgotten."""
 
 
 @dataclass(slots=True, eq=False)
@@ -23,32 +27,94 @@ class Taken:
     """A record that was taken and not acked yet."""
 
     event: EventT[Any]
-    finished: bool = False
+
+
+@dataclass(slots=True)
+class Ranges:
+    """Whole numbers, kept as ranges of neighbours: first and last of each, ascending."""
+
+    _firsts: list[int] = field(default_factory=list)
+    _lasts: list[int] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        """Numbers, not ranges."""
+        return sum(self._lasts) - sum(self._firsts) + len(self._firsts)
+
+    @property
+    def pieces(self) -> int:
+        """Ranges they are kept in: what they cost in memory."""
+        return len(self._firsts)
+
+    def add(self, number: int) -> None:
+        """One number more that is not among them yet."""
+        at = bisect_right(self._firsts, number)
+        joins_before = at > 0 and self._lasts[at - 1] == number - 1
+        joins_after = at < len(self._firsts) and self._firsts[at] == number + 1
+        if joins_before and joins_after:
+            self._lasts[at - 1] = self._lasts.pop(at)
+            del self._firsts[at]
+        elif joins_before:
+            self._lasts[at - 1] = number
+        elif joins_after:
+            self._firsts[at] = number
+        else:
+            self._firsts.insert(at, number)
+            self._lasts.insert(at, number)
+
+    def take_below(self, limit: float) -> Iterator[int]:
+        """Takes out the numbers of all ranges that begin below a limit, ascending."""
+        count = bisect_right(self._firsts, limit)
+        taken = list(zip(self._firsts[:count], self._lasts[:count], strict=True))
+        del self._firsts[:count], self._lasts[:count]
+        for first, last in taken:
+            yield from range(first, last + 1)
+
+
+@dataclass(slots=True)
+class _Line:
+    """The records of a partition that are not acked, in offset order."""
+
+    open: OrderedDict[int, None] = field(default_factory=OrderedDict)
+    """Offsets of unfinished records."""
+    finished: Ranges = field(default_factory=Ranges)
+    """Offsets behind the first of them that are finished."""
+
+    def __len__(self) -> int:
+        return len(self.open) + len(self.finished)
+
+    @property
+    def first_open(self) -> float:
+        return next(iter(self.open), float("inf"))
 
 
 class OrderedAcks:
     """Acks the records of each partition in the order they were taken.
 
+    A record that finished behind an unfinished one is remembered by its offset alone, and offsets
+    in a row as one range: a write that waits for Letta keeps no other record's bytes alive.
+
     A record of an older generation is forgotten: its partition may be another worker's by now, and
     it comes again wherever it belongs.
     """
 
-    def __init__(self, generation: Callable[[], int]) -> None:
-        self._generation = generation
-        self._taken: dict[TP, deque[Taken]] = {}
+    def __init__(self, generation: Callable[[], int], ack: AckOffset) -> None:
+        self._generation, self._ack = generation, ack
+        self._lines: dict[TP, _Line] = {}
         self._newest = generation()
+        self.finished = 0
+        """Records finished since the start; it only grows."""
 
     def __len__(self) -> int:
         """Records taken and not acked."""
-        return sum(len(queue) for queue in self._taken.values())
+        return sum(map(len, self._lines.values()))
 
     def take(self, event: EventT[Any]) -> Taken:
         """Note a record, in the order of its partition."""
-        if self._newest != self._generation():
-            self._newest = self._generation()
-            self._forget_others()
         taken = Taken(event)
-        self._taken.setdefault(event.message.tp, deque()).append(taken)
+        self._forget_older_generations()
+        if self.is_ours(taken):
+            line = self._lines.setdefault(event.message.tp, _Line())
+            line.open[event.message.offset] = None
         return taken
 
     def is_ours(self, taken: Taken) -> bool:
@@ -56,21 +122,26 @@ class OrderedAcks:
         return taken.event.message.generation_id == self._generation()
 
     def finish(self, taken: Taken) -> None:
-        """The record is done; ack the finished prefix of its partition."""
-        taken.finished = True
-        queue = self._taken.get(taken.event.message.tp, deque())
-        while queue and (queue[0].finished or not self.is_ours(queue[0])):
-            first = queue.popleft()
-            if self.is_ours(first):
-                first.event.ack()
+        """The record is done; ack the finished prefix of its partition. Twice is harmless."""
+        self._forget_older_generations()
+        message = taken.event.message
+        line = self._lines.get(message.tp)
+        if line is None or message.offset not in line.open or not self.is_ours(taken):
+            return
+        self.finished += 1
+        is_first = line.first_open == message.offset
+        del line.open[message.offset]
+        if not is_first:
+            line.finished.add(message.offset)
+            return
+        taken.event.ack()
+        for offset in line.finished.take_below(line.first_open):
+            self._ack(message.tp, offset)
 
-    def _forget_others(self) -> None:
-        for tp, queue in list(self._taken.items()):
-            ours = deque(taken for taken in queue if self.is_ours(taken))
-            if ours:
-                self._taken[tp] = ours
-            else:
-                del self._taken[tp]
+    def _forget_older_generations(self) -> None:
+        if self._newest != self._generation():
+            self._newest = self._generation()
+            self._lines.clear()
 
 
 async def delivered(sends: Iterable[Awaitable[Awaitable[object]]]) -> None:

@@ -21,6 +21,7 @@ import faust
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, EventT, StreamT
 from faust.types.tables import TableT
+from faust.types.tuples import ConsumerMessage
 
 from topics.producer import Producer
 
@@ -94,9 +95,30 @@ def records(stream: StreamT[Any]) -> AsyncIterator[EventT[Any]]:
     return events
 
 
+def ack_offset(app: faust.App, tp: TP, offset: int) -> None:
+    """Ack a record by its place alone: the event it came in need not be kept for that."""
+    nobody = ConsumerMessage(tp.topic, tp.partition, offset, 0.0, 0, None, None, None, None, tp=tp)
+    app.consumer.ack(nobody)
+
+
 def generation_of(app: faust.App) -> int:
     """The consumer group's generation as this worker knows it; it changes with each rebalance."""
     return app.consumer_generation_id
+
+
+def is_settled(app: faust.App) -> bool:
+    """Whether the group has told this worker its partitions, maybe none, and its Tables stand."""
+    inner: Any = app
+    is_recovered: bool = inner.tables.recovery.completed.is_set()
+    return is_recovered and not inner.rebalancing and bool(inner.consumer.flow_active)
+
+
+async def positions(app: faust.App) -> dict[TP, int]:
+    """The next offset to fetch of each source partition this worker holds."""
+    consumer: Any = app.consumer
+    held = [tp for tp in consumer.assignment() if not consumer._is_changelog_tp(tp)]  # noqa: SLF001 - tells changelogs apart
+    found = {tp: await consumer.position(tp) for tp in held}
+    return {tp: position for tp, position in found.items() if position is not None}
 
 
 def owns(app: faust.App, table: TableT[Any, Any], partition: int) -> bool:

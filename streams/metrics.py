@@ -17,7 +17,6 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
-    start_http_server,
 )
 
 _FRESHNESS = (0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300)
@@ -77,7 +76,14 @@ class Metrics:
             "rollcall_write_queue", "NPCs waiting for or in a write.", registry=registry
         )
         self.parked = Gauge(
-            "rollcall_parked_npcs", "NPCs without a Letta agent.", registry=registry
+            "rollcall_parked_npcs",
+            "NPCs without a Letta agent, or whom Letta refuses.",
+            registry=registry,
+        )
+        self.breaker = Gauge(
+            "rollcall_letta_breaker_state",
+            "Whether Letta is asked: 0 closed (yes), 1 half-open (probing), 2 open (no).",
+            registry=registry,
         )
         self.table_entries = Gauge(
             "rollcall_table_entries",
@@ -85,11 +91,3 @@ class Metrics:
             ["table"],
             registry=registry,
         )
-
-    def serve(self, host: str, port: int) -> int:
-        """Answer scrapes on `host:port`, 0 for any free port; the port it became.
-
-        Raises OSError when the port is in use.
-        """
-        server, _ = start_http_server(port, host, self.registry)
-        return int(server.server_port)

@@ -7,7 +7,7 @@ prints them. Where Kafka is and how to log in stands in `topics.connection`.
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -57,18 +57,31 @@ class Settings(BaseSettings):
     player_cache_ttl: float = Field(default=3600.0, gt=0)
     """Seconds after which a player whom nobody saw leaves the player cache."""
 
-    max_group_members: int = Field(default=50, ge=1)
+    max_group_members: int = Field(default=50, ge=1, le=180)
     """Members kept of one group, nearby players first; the rest of a larger crowd is left out.
-    About 80 bare entries fit the 5,000 characters of a memory block."""
+    About 80 bare entries fit the 5,000 characters of a memory block, and 180 of the longest one
+    Kafka record of 1 MiB."""
 
     letta_url: str = "http://127.0.0.1:8283"
     """Where Letta answers."""
 
-    letta_token: SecretStr | None = None
-    """Bearer token for Letta. None: Letta asks for none."""
+    letta_token_file: Path | None = None
+    """A file that holds the token, as Docker and Kubernetes mount secrets; white space at its end
+    is ignored. None: the token is given directly, or not needed."""
+
+    letta_token: SecretStr | None = Field(default=None, validate_default=True)
+    """Bearer token for Letta, here or in a file. None: Letta asks for none. Never logged."""
 
     letta_timeout: float = Field(default=10.0, gt=0)
     """Seconds one call to Letta may take before it counts as failed and is tried again."""
+
+    letta_breaker_failures: int = Field(default=5, ge=1)
+    """NPCs whose writes fail in a row, for reasons that may pass, before nobody asks Letta any more
+    but a probe now and then. One NPC that fails again and again does not count."""
+
+    letta_probe_interval: float = Field(default=5.0, gt=0)
+    """Seconds between two probes at most while Letta is away: how late its return is noticed.
+    The first come sooner, beginning with half a second."""
 
     letta_concurrency: int = Field(default=4, ge=1)
     """NPCs written at the same time. One Letta server does most writes a second at about 4."""
@@ -91,6 +104,10 @@ class Settings(BaseSettings):
     session_timeout: float = Field(default=10.0, ge=6)
     """Seconds without a heartbeat after which Kafka gives a worker's partitions to others."""
 
+    stall_timeout: float = Field(default=60.0, ge=5)
+    """Seconds a worker may have work and finish none of it; then it counts as stalled, `/livez`
+    says so and its process ends. Waiting for a Letta that is away does not count."""
+
     drain_timeout: float = Field(default=20.0, ge=0)
     """Seconds a stopping writer may take to finish the writes it has begun."""
 
@@ -103,3 +120,34 @@ class Settings(BaseSettings):
 
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     """Least severity that is logged."""
+
+    @field_validator("letta_token_file", mode="before")
+    @classmethod
+    def _is_a_file_if_any(cls, value: object) -> object:
+        return value or None
+
+    @field_validator("letta_token_file")
+    @classmethod
+    def _can_be_read(cls, file: Path | None) -> Path | None:
+        if file is not None:
+            _secret(file)
+        return file
+
+    @field_validator("letta_token")
+    @classmethod
+    def _from_its_file(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        file = info.data.get("letta_token_file")
+        if file is None:
+            return token
+        if token:
+            raise ValueError("given beside ROLLCALL_LETTA_TOKEN_FILE, only one may be")
+        return _secret(file)
+
+
+def _secret(file: Path) -> SecretStr:
+    """ValueError names the file and never shows what it holds."""
+    try:
+        return SecretStr(file.read_text().rstrip())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise ValueError(f"{file}: {reason}") from None

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import faust
 import structlog
@@ -17,7 +18,10 @@ import structlog
 from streams import logs
 from streams.filter.agent import FilterAgent
 from streams.flusher import leave_process
+from streams.health import Pulse, Work, serve, watch
 from streams.metrics import Metrics
+from streams.preflight import NotReadyError, preflight
+from streams.pulse import keep_looking
 from streams.settings import Settings
 from streams.splitter.agent import SplitterAgent
 from streams.topology import Role, new_app
@@ -29,7 +33,16 @@ log = structlog.get_logger()
 STOP_MARGIN = 10.0
 """Seconds to stop on top of draining; then the worker leaves, and what is unacked comes again."""
 
-Build = Callable[[faust.App, Settings, KafkaConnection, Metrics], object]
+
+class Agent(Protocol):
+    """A role of a worker."""
+
+    def work(self) -> Work:
+        """What it has in hand, for its health."""
+        ...
+
+
+Build = Callable[[faust.App, Settings, KafkaConnection, Metrics], Agent]
 
 AGENTS: Mapping[Role, Build] = {
     Role.SPLITTER: SplitterAgent,
@@ -41,6 +54,7 @@ AGENTS: Mapping[Role, Build] = {
 def run(roles: Sequence[str]) -> int:
     """Run the roles until told to stop; 0 after SIGTERM or SIGINT, else what went wrong."""
     chosen = [Role(role) for role in roles]
+    Settings(), KafkaConnection.from_environment()  # a wrong value is told once, before any child
     return run_one(chosen[0]) if len(chosen) == 1 else run_children(chosen)
 
 
@@ -49,6 +63,11 @@ def run_one(role: Role) -> int:
     settings, connection = Settings(), KafkaConnection.from_environment()
     logs.configure(settings.log_format, settings.log_level)
     structlog.contextvars.bind_contextvars(role=role.value)
+    try:
+        preflight(role, connection)
+    except NotReadyError as error:
+        log.error("worker_not_started", error=str(error))
+        return 1
     app = build(role, settings, connection)
     try:
         bound = settings.drain_timeout + STOP_MARGIN
@@ -58,13 +77,15 @@ def run_one(role: Role) -> int:
 
 
 def build(role: Role, settings: Settings, connection: KafkaConnection) -> faust.App:
-    """The Faust app of a role, with its metrics served, not started yet."""
-    metrics = Metrics()
+    """The Faust app of a role, with its metrics and health served, not started yet."""
+    metrics, pulse = Metrics(), Pulse(settings.stall_timeout)
     if settings.metrics_port is not None:
-        port = metrics.serve(settings.metrics_host, settings.metrics_port)
+        port = serve(settings.metrics_host, settings.metrics_port, metrics.registry, pulse)
         log.info("metrics_served", host=settings.metrics_host, port=port)
     app = new_app(role, settings, connection, wait_empty=role is not Role.WRITER)
-    AGENTS[role](app, settings, connection, metrics)
+    agent = AGENTS[role](app, settings, connection, metrics)
+    app.task(partial(keep_looking, app, connection, pulse, agent.work))
+    watch(pulse, leave_process)
     return app
 
 

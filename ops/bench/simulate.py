@@ -46,7 +46,7 @@ def simulate(seeds: int, start: int, story: bool, json_file: Path | None) -> Non
             range(start, start + seeds),
             on_seed=lambda so_far: progress.update(task, completed=so_far.seeds),
         )
-    console.print("\n".join(told(figures)), highlight=False)
+    console.print("\n".join(told(figures)), highlight=False, soft_wrap=True)
     if json_file:
         json_file.write_text(json.dumps(as_json(figures), indent=2) + "\n")
     raise SystemExit(1 if figures.broken else 0)
@@ -54,12 +54,13 @@ def simulate(seeds: int, start: int, story: bool, json_file: Path | None) -> Non
 
 def told(figures: Any) -> list[str]:
     """The figures in lines: what ran, what went wrong on purpose, what was broken."""
-    rate = figures.seeds / figures.seconds if figures.seconds else 0.0
+    rate = figures.seeds / figures.cpu if figures.cpu else 0.0
+    hours = figures.virtual_seconds / 3600
     lines = [
-        f"{figures.seeds} seeds in {figures.seconds:.1f} s, {rate:.0f} a second;"
-        f" {figures.virtual_seconds / 3600:.1f} virtual hours",
-        f"{figures.snapshots} snapshots, {figures.steps} steps;"
-        f" at most {figures.most_waiting} NPCs waited and {figures.most_unacked} commands unacked",
+        f"{figures.seeds} seeds, {hours:.1f} virtual hours, {figures.snapshots} snapshots",
+        f"{figures.seconds:.1f} s, {figures.cpu:.1f} s of one core: {rate:.0f} seeds a second",
+        f"{figures.steps} steps at which a process could have been killed",
+        f"at most {figures.most_waiting} NPCs waited; {figures.most_unacked} commands unacked",
     ]
     lines += [f"  {count:>8}  {kind}" for kind, count in sorted(figures.counts.items())]
     lines += [f"BROKEN seed {seed}: {promise}" for seed, promise in figures.broken.items()]
@@ -68,6 +69,6 @@ def told(figures: Any) -> list[str]:
 
 def as_json(figures: Any) -> dict[str, Any]:
     """The same for a program."""
-    names = ("seeds", "seconds", "steps", "snapshots", "virtual_seconds", "most_waiting")
+    names = ("seeds", "seconds", "cpu", "steps", "snapshots", "virtual_seconds", "most_waiting")
     shown = {name: getattr(figures, name) for name in (*names, "most_unacked")}
     return {**shown, "counts": dict(figures.counts), "broken": figures.broken}

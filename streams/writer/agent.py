@@ -2,11 +2,14 @@
 
 A command's record is acked once its result is acknowledged by the broker, in the order of its
 partition; what was not acked comes again, and the fence in each block's stamp makes that safe.
-Commands of NPCs without a Letta agent wait in the `parked` Table, so that they hold up no offset.
+Commands of NPCs without a Letta agent, and those that Letta refuses, wait in the `parked` Table, so
+that they hold up no offset; a refused one is a dead letter as well.
 """
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import faust
@@ -15,18 +18,27 @@ from faust.types import StreamT
 
 from streams.barrier import OrderedAcks, Taken, delivered
 from streams.broadcast import Broadcast
-from streams.faust_mends import before_shutdown, generation_of, owns, records, when_revoked
+from streams.faust_mends import (
+    ack_offset,
+    before_shutdown,
+    generation_of,
+    owns,
+    records,
+    when_revoked,
+)
 from streams.flusher import leave_process
+from streams.health import Work
 from streams.metrics import Metrics
 from streams.outbox import Outbox
 from streams.partitioned_key import partitioned_key, split_key
 from streams.reference import RosterTable, skip_unreadable
 from streams.settings import Mode, Settings
 from streams.topology import RawTopics
-from streams.writer.direct import overwrite
+from streams.writer.breaker import Breaker, BreakerState
+from streams.writer.direct_loop import DirectLoop
 from streams.writer.letta import LettaStore, connect
 from streams.writer.loop import WriteLoop
-from streams.writer.reconcile import reconcile
+from streams.writer.store import PermanentError
 from topics.catalogue import (
     DEAD_LETTERS,
     NPC_ROSTER,
@@ -55,22 +67,23 @@ class WriterAgent:
         self._settings = settings
         self._metrics = metrics
         self._partitions: dict[str, int] = {}
+        self._requests = 0
         self._topics = RawTopics(app, connection.topic_prefix)
         self._parked = app.Table(
             "parked",
             key_type=bytes,
             value_type=bytes,
             partitions=PARTITIONS,
-            help="writer: the newest command of each NPC without a Letta agent",
+            help="writer: the newest command of each NPC without a Letta agent, or refused",
         )
         self._roster = RosterTable(on_change=self._wake)
         self._broadcast = Broadcast(
             connection, self._topics.names([NPC_ROSTER]), skip_unreadable(self._roster.apply)
         )
-        self._acks = OrderedAcks(lambda: generation_of(app))
+        self._acks = OrderedAcks(lambda: generation_of(app), partial(ack_offset, app))
         self._started = asyncio.Event()
         self._store: LettaStore | None = None
-        self._loop: WriteLoop | None = None
+        self._loop: WriteLoop | DirectLoop | None = None
         app.agent(self._topics[NPC_UPDATE_COMMANDS], name=STAGE)(self._take)
         app.task(self._run)
         self._parked.on_recover(self._restore_parked)
@@ -84,19 +97,28 @@ class WriterAgent:
         self._started.set()
         await asyncio.gather(self._broadcast.failed(), self._watch_loop(self._loop))
 
-    def _new_loop(self) -> WriteLoop:
+    def _new_loop(self) -> WriteLoop | DirectLoop:
         settings = self._settings
         token = settings.letta_token.get_secret_value() if settings.letta_token else None
         self._store = connect(settings.letta_url, token, settings.letta_timeout)
+        store = self._store.observed_by(self._count_call)
+        if settings.mode is Mode.DIRECT:
+            concurrency = settings.letta_concurrency
+            return DirectLoop(store, self._publish, self._agent_of, concurrency=concurrency)
         return WriteLoop(
-            self._store.observed_by(self._count_call),
+            store,
             self._publish,
             self._agent_of,
             self._park,
             self._unpark,
-            update=overwrite if settings.mode is Mode.DIRECT else reconcile,
             concurrency=settings.letta_concurrency,
             look_interval=settings.parked_retry_interval,
+            breaker=Breaker(
+                failures=settings.letta_breaker_failures,
+                full=settings.letta_concurrency,
+                longest=settings.letta_probe_interval,
+            ),
+            give_up=self._give_up_refused,
         )
 
     # commands
@@ -123,7 +145,7 @@ class WriterAgent:
             return
         self._partitions[command.npc_id] = message.partition
         assert self._loop is not None
-        self._loop.submit(command, lambda: self._acks.finish(taken))
+        self._loop.submit(command, lambda: self._acks.finish(taken), taken)
 
     async def _give_up(self, taken: Taken, error: DecodeError) -> None:
         outbox = Outbox(finished=[taken])
@@ -132,9 +154,20 @@ class WriterAgent:
         self._metrics.errors.labels(stage=STAGE).inc()
         await outbox.deliver(self._acks)
 
+    async def _give_up_refused(
+        self, command: UpdateCommand, why: PermanentError, taken: Taken
+    ) -> None:
+        """A dead letter, and the NPC parked; the loop has the record acked with its result."""
+        outbox = Outbox()
+        outbox.dead_letter(self._topics[DEAD_LETTERS], STAGE, why, taken.event)
+        self._stage_parked(command.npc_id, encode(command), outbox)
+        await _or_leave(outbox.deliver(self._acks))
+        self._metrics.dead_letters.labels(stage=STAGE).inc()
+
     async def _publish(self, result: UpdateResult) -> None:
         topic = self._topics[NPC_UPDATE_RESULTS]
-        await delivered([topic.send(key=encode_key(result.npc_id), value=encode(result))])
+        sent = topic.send(key=encode_key(result.npc_id), value=encode(result))
+        await _or_leave(delivered([sent]))
         self._count(result)
 
     def _agent_of(self, npc_id: str) -> str | None:
@@ -158,7 +191,13 @@ class WriterAgent:
         if self._store:
             await self._store.close()
 
-    # NPCs without an agent
+    def work(self) -> Work:
+        """What it has in hand, for its health. A request to Letta is progress, answered or not."""
+        is_waiting = self._loop is not None and self._loop.breaker_state is not BreakerState.CLOSED
+        done = (self._acks.finished, self._requests)
+        return Work(self._started.is_set(), len(self._acks), done, is_waiting)
+
+    # NPCs without an agent, or refused
 
     async def _park(self, command: UpdateCommand) -> None:
         await self._change_parked(command.npc_id, encode(command))
@@ -167,10 +206,13 @@ class WriterAgent:
         await self._change_parked(npc_id, None)
 
     async def _change_parked(self, npc_id: str, value: bytes | None) -> None:
-        partition = self._partitions[npc_id]
         outbox = Outbox()
+        self._stage_parked(npc_id, value, outbox)
+        await _or_leave(outbox.store())
+
+    def _stage_parked(self, npc_id: str, value: bytes | None, outbox: Outbox) -> None:
+        partition = self._partitions[npc_id]
         outbox.change(self._parked, partition, partitioned_key(partition, npc_id), value)
-        await outbox.store()
 
     async def _restore_parked(self) -> None:
         for key, value in list(self._parked.data.items()):
@@ -190,12 +232,28 @@ class WriterAgent:
             self._metrics.errors.labels(stage=STAGE).inc()
 
     def _count_call(self, operation: str, status: str, seconds: float) -> None:
+        self._requests += 1
         self._metrics.letta_requests.labels(operation=operation, status=status).inc()
         self._metrics.letta_seconds.labels(operation=operation).observe(seconds)
 
-    async def _watch_loop(self, loop: WriteLoop) -> None:
+    async def _watch_loop(self, loop: WriteLoop | DirectLoop) -> None:
         while True:
             standing = loop.standing()
             self._metrics.queue.set(standing.waiting + standing.active)
             self._metrics.parked.set(standing.parked)
+            self._metrics.breaker.set(loop.breaker_state)
             await asyncio.sleep(GAUGE_SECONDS)
+
+
+async def _or_leave(delivery: Awaitable[None]) -> None:
+    """Leave where the broker did not take something: nothing of it is acked.
+
+    An idempotent producer that dropped a batch for want of a leader has lost a sequence number, and
+    every later send to that partition is refused as out of order; only a new one starts over.
+    """
+    try:
+        await delivery
+    except Exception:
+        log.exception("not_delivered")
+        leave_process()
+        raise

@@ -5,8 +5,9 @@ Promises, in the order in which a command meets them:
     an older command than one seen before   `outdated`, without asking Letta
     a newer one while it waits              `superseded`; the newer one takes its place
     Letta slow, busy, away                  tried again after a growing wait; nobody else waits
+    Letta away for several NPCs in a row    nobody asks but a probe now and then (`breaker`)
     no Letta agent                          parked durably, `failed`; done for real once there is
-    refused by Letta, or impossible         `failed`, with the reason
+    refused by Letta, or impossible         a dead letter, parked durably, `failed` with the reason
     a fault of our own                      the same, and a log line with the place
 
 `done` of a command is called once, after its result has been acknowledged. What was not done when
@@ -23,6 +24,7 @@ from typing import Any, NamedTuple, Protocol
 import structlog
 
 from streams.writer.agents import AgentOf, Agents
+from streams.writer.breaker import Breaker, BreakerState
 from streams.writer.clock import Clock, SystemClock, Timer
 from streams.writer.herald import Herald, Publish
 from streams.writer.outcome import Effort, result
@@ -33,6 +35,7 @@ from streams.writer.stamp import Mark, is_before, mark_of
 from streams.writer.store import (
     AgentMissingError,
     BlockStore,
+    ConflictError,
     PermanentError,
     StoreError,
     TemporaryError,
@@ -42,6 +45,8 @@ from topics.models import Outcome, Reason, UpdateCommand, UpdateResult
 Done = Callable[[], None]
 Park = Callable[[UpdateCommand], Awaitable[None]]
 Unpark = Callable[[str], Awaitable[None]]
+GiveUp = Callable[[UpdateCommand, PermanentError, Any], Awaitable[None]]
+"""Keeps a refused command: as a dead letter, and parked. Gets what `submit` got as its origin."""
 
 CONCURRENCY = 4
 """NPCs written at the same time: one Letta server does most at about four."""
@@ -90,6 +95,7 @@ class _Job:
     done: Done | None
     """None: the command was parked, its result is out and its offset settled."""
     submitted_at: float
+    origin: Any = None
     effort: Effort = field(default_factory=Effort)
     is_parking: bool = False
 
@@ -109,13 +115,19 @@ class WriteLoop:
         concurrency: int = CONCURRENCY,
         look_interval: float = INTERVAL,
         backoff: Backoff | None = None,
+        breaker: Breaker | None = None,
+        give_up: GiveUp | None = None,
         clock: Clock | None = None,
         log: Any = None,
     ) -> None:
-        """`park`, `unpark`: keep a parked command where a restart finds it. Times in seconds."""
+        """`park`, `unpark`: keep a parked command where a restart finds it. Times in seconds.
+
+        Without `give_up`, a refused command is parked and leaves no dead letter.
+        """
         self.concurrency = concurrency
         self._store, self._update = store, update
-        self._park, self._unpark = park, unpark
+        self._park, self._unpark, self._give_up = park, unpark, give_up
+        self._breaker = breaker or Breaker(full=concurrency)
         self._clock = clock or SystemClock()
         self._log = log or structlog.get_logger(__name__)
         self._herald = Herald(publish, self._clock, self._log)
@@ -127,11 +139,14 @@ class WriteLoop:
         self._timer: Timer | None = None
         self._is_stopping = False
 
-    def submit(self, command: UpdateCommand, done: Done) -> None:
-        """Takes a command in. `done` is called once its fate is published. Never waits."""
+    def submit(self, command: UpdateCommand, done: Done, origin: Any = None) -> None:
+        """Takes a command in. `done` is called once its fate is published. Never waits.
+
+        `origin`: handed on to `give_up`, where the command is refused.
+        """
         if self._is_stopping:
             return
-        npc_id, job = command.npc_id, _Job(command, done, self._clock.steady())
+        npc_id, job = command.npc_id, _Job(command, done, self._clock.steady(), origin)
         newest = self._newest.get(npc_id)
         if newest is not None and is_before(command, newest):
             self._tell(job, Outcome.OUTDATED)
@@ -168,6 +183,11 @@ class WriteLoop:
         waiting, active = len(self._queue), self._queue.active
         return Standing(waiting, active, len(self._parking), self._herald.pending)
 
+    @property
+    def breaker_state(self) -> BreakerState:
+        """Whether Letta may be asked."""
+        return self._breaker.state(self._clock.steady())
+
     async def stop(self, seconds: float) -> int:
         """Begins nothing new and gives what has begun so many seconds. Returns commands left."""
         self._is_stopping = True
@@ -186,12 +206,25 @@ class WriteLoop:
         if self._is_stopping:
             return
         now = self._clock.steady()
-        while len(self._workers) < self.concurrency and (item := self._queue.take(now)):
+        while self._has_room(now) and (item := self._next(now)):
             self._begin(self._work(*item))
         look_at = self._parking.next_look()
-        if self._look is None and look_at is not None and look_at <= now:
+        if self._may_look(now) and look_at is not None and look_at <= now:
             self._look = asyncio.create_task(self._look_for_agents())
         self._set_alarm(now)
+
+    def _has_room(self, now: float) -> bool:
+        return len(self._workers) < self.concurrency and self._in_flight < self._breaker.room(now)
+
+    def _may_look(self, now: float) -> bool:
+        return self._look is None and self._in_flight < self._breaker.room(now)
+
+    @property
+    def _in_flight(self) -> int:
+        return len(self._workers) + (self._look is not None)
+
+    def _next(self, now: float) -> tuple[str, _Job] | None:
+        return self._queue.take_any(now) if self._breaker.is_probe(now) else self._queue.take(now)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -205,29 +238,66 @@ class WriteLoop:
     def _set_alarm(self, now: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        is_full = len(self._workers) >= self.concurrency
-        work = None if is_full else self._queue.next_ready(now)
-        look = None if self._look is not None else self._parking.next_look()
-        times = [when for when in (work, look) if when is not None]
+        when = self._next_time(now)
         later = self._clock.call_later
-        self._timer = later(max(min(times) - now, 0.0), self._pump) if times else None
+        self._timer = later(max(when - now, 0.0), self._pump) if when is not None else None
+
+    def _next_time(self, now: float) -> float | None:
+        """When something may begin that cannot now, and that no end of other work will begin."""
+        opens_at = self._breaker.opens_at(now)
+        if opens_at > now:
+            has_work = len(self._queue) or self._parking.next_look() is not None
+            return opens_at if has_work else None
+        work = self._queue.next_ready(now) if self._has_room(now) else None
+        look = self._parking.next_look() if self._may_look(now) else None
+        return min((when for when in (work, look) if when is not None), default=None)
 
     async def _work(self, npc_id: str, job: _Job) -> None:
         job.effort.attempts += 1
         try:
-            finished = await self._attempt(job)
+            finished = await self._ask(npc_id, job)
         except TemporaryError as error:
             self._try_again(npc_id, job, error)
-            return
-        except AgentMissingError as error:
-            await self._park_job(npc_id, job, error)
-            return
         except PermanentError as error:
-            finished = self._result(job, Outcome.FAILED, str(error))
+            await self._park_job(npc_id, job, error)
         except Exception as error:  # noqa: BLE001 - a fault in one NPC's update stops no other's
-            finished = self._result(job, Outcome.FAILED, self._fault(npc_id, error))
-        self._queue.finish(npc_id, self._clock.steady())
-        self._tell_result(job, finished)
+            await self._park_job(npc_id, job, PermanentError(self._fault(npc_id, error)))
+        else:
+            self._queue.finish(npc_id, self._clock.steady())
+            self._tell_result(job, finished)
+
+    async def _ask(self, npc_id: str, job: _Job) -> UpdateResult:
+        """An attempt, and what the breaker learns from it."""
+        calls = job.effort.calls
+        try:
+            finished = await self._attempt(job)
+        except ConflictError:
+            self._answered()
+            raise
+        except TemporaryError as error:
+            self._unanswered(npc_id, error)
+            raise
+        except PermanentError:
+            if job.effort.calls > calls:
+                self._answered()
+            raise
+        self._answered()
+        return finished
+
+    def _answered(self) -> None:
+        now, before = self._clock.steady(), self.breaker_state
+        if self._breaker.succeeded(now):
+            self._queue.release(now)
+        if before is not BreakerState.CLOSED and self.breaker_state is BreakerState.CLOSED:
+            seconds = round(self._breaker.open_seconds(now), 3)
+            self._log.info("breaker_closed", seconds=seconds, waiting=len(self._queue))
+
+    def _unanswered(self, who: str, error: TemporaryError) -> None:
+        now, before = self._clock.steady(), self.breaker_state
+        self._breaker.failed(who, now, error.delay)
+        if before is BreakerState.CLOSED and self.breaker_state is BreakerState.OPEN:
+            probe_in = round(self._breaker.opens_at(now) - now, 3)
+            self._log.warning("breaker_opened", error=str(error), probe_in=probe_in)
 
     async def _attempt(self, job: _Job) -> UpdateResult:
         npc_id = job.command.npc_id
@@ -271,30 +341,46 @@ class WriteLoop:
         self._log.error("command_crashed", npc_id=npc_id, kind=type(error).__name__, where=where)
         return f"a fault of the writer: {type(error).__name__} in {where}"
 
-    # -- NPCs without an agent ---------------------------------------------------------------------
+    # -- NPCs without an agent, or refused ---------------------------------------------------------
 
-    async def _park_job(self, npc_id: str, job: _Job, missing: AgentMissingError) -> None:
+    async def _park_job(self, npc_id: str, job: _Job, why: PermanentError) -> None:
+        """A command that was parked before is not kept again, nor is its result told again."""
         try:
             if job.done is not None:
-                await self._park(job.command)
+                await self._keep(job, why)
         except Exception as error:  # noqa: BLE001 - whatever a producer raises, try again
             kind = type(error).__name__
             self._try_again(npc_id, job, TemporaryError(f"could not park: {kind}"))
             return
-        now = self._clock.steady()
-        self._parking.put(job.command, now)
-        self._queue.finish(npc_id, now)
-        if job.done is not None:
-            job.is_parking = True
-            self._tell(job, Outcome.FAILED, f"parked: {missing}")
+        is_missing = isinstance(why, AgentMissingError)
+        if is_missing:
+            self._parking.put(job.command, self._clock.steady())
+        else:
+            self._parking.refuse(job.command)
+        self._queue.finish(npc_id, self._clock.steady())
+        if job.done is None:
+            self._log.info("still_parked", npc_id=npc_id, error=str(why))
+            return
+        job.is_parking = True
+        self._tell(job, Outcome.FAILED, f"parked: {why}" if is_missing else str(why))
+
+    async def _keep(self, job: _Job, why: PermanentError) -> None:
+        if isinstance(why, AgentMissingError) or self._give_up is None:
+            await self._park(job.command)
+        else:
+            await self._give_up(job.command, why, job.origin)
 
     async def _look_for_agents(self) -> None:
         npc_ids = self._parking.batch(self._clock.steady())
         try:
             found = await self._store.find_agents(npc_ids) if npc_ids else {}
         except StoreError as error:
+            if isinstance(error, TemporaryError):
+                self._unanswered("", error)
             self._log.info("look_failed", npcs=len(npc_ids), error=str(error))
         else:
+            if npc_ids:
+                self._answered()
             for npc_id, agent_id in found.items():
                 self._agents.found(npc_id, agent_id)
                 self._unpark_to_queue(npc_id)

@@ -1,6 +1,12 @@
-"""NPCs without a Letta agent: kept apart, so that they hold up nobody, and looked for now and then.
+"""NPCs without a Letta agent, or whom Letta refuses: kept apart, so that they hold up nobody.
 
 A command for such an NPC is answered with `failed` at once and kept here, the newest of each NPC.
+
+    parked because    tried again
+    ----------------  ------------------------------------------------------------------------------
+    no Letta agent    when a look now and then finds one, when its roster entry changes
+    refused           when its roster entry changes; both also with the NPC's next command, which a
+                      force refresh brings at the latest
 Looks are cheap and spread: one request asks for a batch of NPCs, those not looked for the longest
 first, and one batch follows the other with a pause between. Pure: time is an argument.
 """
@@ -18,13 +24,14 @@ BATCH = 25
 PAUSE = 0.2
 """Seconds between two batches, where more than one is due."""
 
-_NEVER = float("-inf")
+_NEVER, _FAR = float("-inf"), float("inf")
 
 
 @dataclass(slots=True)
 class _Spot:
     command: UpdateCommand
     looked_at: float
+    is_refused: bool = False
 
 
 @dataclass(slots=True)
@@ -47,6 +54,10 @@ class Parking:
         when = _NEVER if looked_at is None else looked_at
         self._spots[command.npc_id] = _Spot(command, when)
         self._next_look = min(self._next_look, when + self.interval)
+
+    def refuse(self, command: UpdateCommand) -> None:
+        """Parks a command that the same again would not help; nobody looks for its agent."""
+        self._spots[command.npc_id] = _Spot(command, _NEVER, is_refused=True)
 
     def command(self, npc_id: str) -> UpdateCommand | None:
         """What is parked for an NPC."""
@@ -72,15 +83,16 @@ class Parking:
             spot.looked_at = _NEVER
 
     def next_look(self) -> float | None:
-        """When to take the next batch; None: nobody is parked."""
-        return self._next_look if self._spots else None
+        """When to take the next batch; None: nobody is looked for."""
+        return self._next_look if self._spots and self._next_look < _FAR else None
 
     def batch(self, now: float) -> list[str]:
         """Those to look for now, at most BATCH, who are then looked for."""
-        due = [npc_id for npc_id in self._spots if self.is_due(npc_id, now)]
+        missing = {npc_id: spot for npc_id, spot in self._spots.items() if not spot.is_refused}
+        due = [npc_id for npc_id in missing if self.is_due(npc_id, now)]
         due.sort(key=lambda npc_id: self._spots[npc_id].looked_at)
         for npc_id in due[:BATCH]:
             self._spots[npc_id].looked_at = now
-        oldest = min((spot.looked_at for spot in self._spots.values()), default=now)
+        oldest = min((spot.looked_at for spot in missing.values()), default=_FAR)
         self._next_look = max(oldest + self.interval, now + PAUSE)
         return due[:BATCH]

@@ -9,6 +9,8 @@ chance are arguments.
     counts, one level for every AGE_STEP of them             starves
     an NPC that failed waits, longer each time, with jitter  it holds up nobody, and no herd returns
     newer work for a failing NPC waits as long               a failing server is left alone
+    a probe may go before its wait is over, and after one    an outage ends for all when it ends for
+    that worked nobody waits for past failures any more      one
 
 No more entries than NPCs with unfinished work; the order needs logarithmic time.
 """
@@ -32,8 +34,8 @@ class Backoff:
 
     first: float = 0.5
     """Seconds after the first failure."""
-    longest: float = 30.0
-    """Seconds after many."""
+    longest: float = 10.0
+    """Seconds after many: a small game, whose few NPCs open no breaker, is back that soon."""
     chance: Callable[[], float] = random.random
     """Between 0 and 1."""
 
@@ -103,6 +105,23 @@ class WorkQueue(Generic[_Work]):
                 self._active.add(npc_id)
                 return npc_id, place.work
         return None
+
+    def take_any(self, now: float) -> tuple[str, _Work] | None:
+        """The same, but where nobody may begin, who waits after a failure and would be next."""
+        item = self.take(now)
+        while item is None and self._later:
+            _, _, npc_id = heappop(self._later)
+            if npc_id in self._waiting and npc_id not in self._active:
+                self._active.add(npc_id)
+                item = npc_id, self._waiting.pop(npc_id).work
+        return item
+
+    def release(self, now: float) -> None:
+        """Whoever waits after a failure may begin. The next wait is no shorter for that."""
+        held, self._later = self._later, []
+        self._held_until.clear()
+        for _, _, npc_id in held:
+            self._schedule(npc_id, now)
 
     def finish(self, npc_id: str, now: float) -> None:
         """The work is done, well or for good: the NPC's failures are forgotten."""

@@ -23,7 +23,6 @@ from streams.writer.store import (
     BlockStore,
     ConflictError,
     PermanentError,
-    TemporaryError,
 )
 from topics.models import Desired, Outcome, UpdateCommand, UpdateResult
 
@@ -85,7 +84,7 @@ async def reconcile(
         except (ConflictError, BlockMissingError):
             continue
         return result(command, outcome_of(command, effort), effort, now())
-    raise TemporaryError(f"somebody else wrote the same block {TRIES} times in a row")
+    raise ConflictError(f"somebody else wrote the same block {TRIES} times in a row")
 
 
 def rendered(kind: BlockKind, command: UpdateCommand, block: Block | None) -> Rendered:

@@ -11,12 +11,14 @@ import pytest
 import structlog
 from structlog.testing import CapturingLogger
 
+from streams.writer.breaker import Breaker, BreakerState
 from streams.writer.loop import WriteLoop
 from streams.writer.outcome import Effort, result
 from streams.writer.queue import Backoff
 from streams.writer.store import (
     AgentMissingError,
     BlockStore,
+    ConflictError,
     OnCall,
     PermanentError,
     StoreError,
@@ -77,7 +79,7 @@ Answer = Outcome | Exception
 class Scene:
     """A loop with everything around it in the test's hand."""
 
-    def __init__(self, concurrency: int = 4) -> None:
+    def __init__(self, concurrency: int = 4, failures: int = 100) -> None:
         self.clock = HandClock()
         self.roster: defaultdict[str, str | None] = defaultdict(lambda: "agent-1")
         self.tagged: dict[str, str] = {}
@@ -93,6 +95,7 @@ class Scene:
         self.updates: list[tuple[str, int, str]] = []
         self.publish_failures = 0
         self.park_failures = 0
+        self.given_up: list[tuple[str, str, object]] = []
         self.logger = CapturingLogger()
         self.loop = WriteLoop(
             cast(BlockStore, self),
@@ -102,7 +105,9 @@ class Scene:
             self.unpark,
             update=self.update,
             concurrency=concurrency,
-            backoff=Backoff(first=1.0, chance=lambda: 1.0),
+            backoff=Backoff(first=1.0, longest=30.0, chance=lambda: 1.0),
+            breaker=Breaker(failures, concurrency, first=1.0, longest=5.0, chance=lambda: 1.0),
+            give_up=self.give_up,
             clock=self.clock,
             log=structlog.wrap_logger(self.logger, processors=[lambda log, name, event: event]),
         )
@@ -161,6 +166,10 @@ class Scene:
         self.parked[parked.npc_id] = parked
         self.events.append(("parked", parked.command_id))
 
+    async def give_up(self, refused: UpdateCommand, why: PermanentError, origin: object) -> None:
+        await self.park(refused)
+        self.given_up.append((refused.command_id, str(why), origin))
+
     async def unpark(self, npc_id: str) -> None:
         del self.parked[npc_id]
         self.events.append(("unparked", npc_id))
@@ -178,7 +187,7 @@ class Scene:
         sent = command(
             *members, npc_id=npc_id, offset=offset, observed_at=observed_at, reason=reason
         )
-        self.loop.submit(sent, lambda: self.events.append(("done", sent.command_id)))
+        self.loop.submit(sent, lambda: self.events.append(("done", sent.command_id)), offset)
 
     def hold(self, npc_id: str) -> None:
         self.gates[npc_id] = asyncio.Event()
@@ -557,6 +566,246 @@ async def test_a_command_that_cannot_be_parked_is_tried_again(scene: Scene) -> N
 
     assert scene.results[0].outcome is Outcome.FAILED
     assert "npc-1" in scene.parked
+
+
+# -- refused ---------------------------------------------------------------------------------------
+
+
+async def test_a_refused_command_is_given_up_and_parked_before_it_is_done(scene: Scene) -> None:
+    scene.answers["npc-1"] = PermanentError("422")
+    scene.submit("npc-1", offset=10)
+    await quiet()
+
+    assert scene.events == [
+        ("parked", "npc-1@10"),
+        ("published", "npc-1@10"),
+        ("done", "npc-1@10"),
+    ]
+    assert scene.given_up == [("npc-1@10", "422", 10)]
+    assert scene.loop.standing() == (0, 0, 1, 0)
+
+
+async def test_nobody_looks_for_the_agent_of_a_refused_npc(scene: Scene) -> None:
+    scene.answers["npc-1"] = PermanentError("422")
+    scene.submit("npc-1")
+
+    await scene.clock.advance(1000.0)
+
+    assert scene.looks == []
+    assert len(scene.updates) == 1
+
+
+async def test_a_refused_npc_is_tried_again_when_its_roster_entry_changes(scene: Scene) -> None:
+    scene.answers["npc-1"] = PermanentError("422")
+    scene.submit("npc-1")
+    await quiet()
+    del scene.answers["npc-1"]
+
+    scene.loop.wake("npc-1")
+    await quiet()
+
+    assert scene.outcomes() == [("npc-1@10", "failed"), ("npc-1@10", "applied")]
+    assert scene.parked == {}
+    assert [what for what, _ in scene.events].count("done") == 1
+
+
+async def test_a_refused_npc_is_tried_again_with_its_next_command(scene: Scene) -> None:
+    scene.answers["npc-1"] = PermanentError("422")
+    scene.submit("npc-1", offset=10)
+    await quiet()
+    del scene.answers["npc-1"]
+
+    scene.submit("npc-1", offset=11)
+    await quiet()
+
+    assert scene.outcomes() == [("npc-1@10", "failed"), ("npc-1@11", "applied")]
+    assert scene.parked == {}
+
+
+async def test_a_refused_npc_known_by_its_tag_is_looked_for_with_its_next_command(
+    scene: Scene,
+) -> None:
+    scene.roster["npc-1"], scene.tagged["npc-1"] = None, "agent-7"
+    scene.answers["npc-1"] = PermanentError("422")
+    scene.submit("npc-1", offset=10)
+    await quiet()
+    scene.loop.wake("npc-1")
+    await quiet()
+    del scene.answers["npc-1"]
+
+    scene.submit("npc-1", offset=11)
+    await quiet()
+
+    assert scene.updates[-1] == ("npc-1", 11, "agent-7")
+    assert scene.parked == {}
+
+
+async def test_a_second_refusal_of_the_same_command_is_no_second_dead_letter(scene: Scene) -> None:
+    scene.answers["npc-1"] = PermanentError("422")
+    scene.submit("npc-1")
+    await quiet()
+
+    scene.loop.wake("npc-1")
+    await quiet()
+
+    assert len(scene.updates) == 2
+    assert len(scene.given_up) == len(scene.results) == 1
+    assert "npc-1" in scene.parked
+
+
+async def test_what_cannot_be_given_up_is_tried_again(scene: Scene) -> None:
+    scene.answers["npc-1"], scene.park_failures = PermanentError("422"), 1
+    scene.submit("npc-1")
+    await quiet()
+    assert scene.results == []
+
+    await scene.clock.advance(1.0)
+
+    assert scene.outcomes() == [("npc-1@10", "failed")]
+    assert len(scene.given_up) == 1
+
+
+# -- an outage of Letta ----------------------------------------------------------------------------
+
+
+def away(scene: Scene, npcs: int, answer: Answer | None = None) -> None:
+    for number in range(npcs):
+        scene.answers[f"npc-{number}"] = answer or TemporaryError("no connection")
+
+
+async def test_in_an_outage_nobody_asks_but_a_probe_now_and_then() -> None:
+    scene = Scene(concurrency=4, failures=5)
+    away(scene, npcs=50)
+    for number in range(50):
+        scene.submit(f"npc-{number}")
+
+    await scene.clock.advance(100.0)
+
+    assert scene.loop.breaker_state is BreakerState.OPEN
+    assert len(scene.updates) <= 5 + 3 + 3 + 100 / 5
+    assert scene.results == []
+
+
+async def test_an_outage_that_ends_ends_for_all_within_seconds_and_without_a_herd() -> None:
+    scene = Scene(concurrency=4, failures=5)
+    away(scene, npcs=50)
+    for number in range(50):
+        scene.submit(f"npc-{number}")
+    await scene.clock.advance(100.0)
+    scene.answers.clear()
+    scene.most = 0
+    for number in range(50):
+        scene.hold(f"npc-{number}")
+
+    await scene.clock.advance(5.0)
+
+    at_once = []
+    while scene.gates:
+        at_once.append(len(scene.running))
+        for npc_id in list(scene.running):
+            scene.release(npc_id)
+        await quiet()
+    assert at_once[:2] == [1, 2]
+    assert scene.most == 4
+    assert {outcome for _, outcome in scene.outcomes()} == {"applied"}
+    assert scene.loop.breaker_state is BreakerState.CLOSED
+    assert [line["event"] for line in scene.lines() if "breaker" in line["event"]] == [
+        "breaker_opened", "breaker_closed",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("then", [Outcome.APPLIED, PermanentError("422")])
+async def test_after_a_long_outage_nobody_sits_out_the_wait_of_past_failures(then: Answer) -> None:
+    scene = Scene(failures=5)
+    away(scene, npcs=6)
+    for number in range(6):
+        scene.submit(f"npc-{number}")
+    await scene.clock.advance(400.0)
+    assert scene.results == []
+
+    away(scene, npcs=6, answer=then)
+    await scene.clock.advance(5.0)
+
+    assert len(scene.results) == 6
+    assert scene.loop.breaker_state is BreakerState.CLOSED
+
+
+async def test_a_few_npcs_open_no_breaker_and_are_back_with_their_own_backoff() -> None:
+    scene = Scene(failures=5)
+    away(scene, npcs=2)
+    scene.submit("npc-0")
+    scene.submit("npc-1")
+    await scene.clock.advance(20.0)
+
+    assert scene.loop.breaker_state is BreakerState.CLOSED
+
+
+async def test_a_pause_that_letta_asks_one_for_holds_for_all() -> None:
+    scene = Scene()
+    scene.answers["npc-0"] = TemporaryError("429", delay=20.0)
+    scene.submit("npc-0")
+    await quiet()
+    for number in range(1, 9):
+        scene.submit(f"npc-{number}")
+    await scene.clock.advance(19.9)
+    assert len(scene.updates) == 1
+    scene.answers.clear()
+
+    await scene.clock.advance(0.2)
+
+    assert len(scene.results) == 9
+
+
+async def test_conflicts_of_many_npcs_are_no_outage() -> None:
+    scene = Scene(failures=3)
+    away(scene, 9, ConflictError("somebody else wrote"))
+    for number in range(9):
+        scene.submit(f"npc-{number}")
+    await quiet()
+
+    assert scene.loop.breaker_state is BreakerState.CLOSED
+
+
+async def test_refusals_of_many_npcs_are_no_outage() -> None:
+    scene = Scene(failures=3)
+    away(scene, 9, PermanentError("422"))
+    for number in range(9):
+        scene.submit(f"npc-{number}")
+    await quiet()
+
+    assert len(scene.results) == 9
+
+
+async def test_nobody_looks_for_agents_during_an_outage() -> None:
+    scene = Scene(failures=3)
+    scene.roster["lost"] = None
+    scene.submit("lost")
+    await quiet()
+    away(scene, npcs=9)
+    for number in range(9):
+        scene.submit(f"npc-{number}")
+    await quiet()
+    scene.looks.clear()
+
+    scene.look_error = TemporaryError("no connection")
+    await scene.clock.advance(60.0)
+
+    assert len(scene.looks) + len(scene.updates) <= 3 + 2 + 60 / 5 + 4
+
+
+async def test_a_look_serves_as_the_probe_where_nothing_else_waits() -> None:
+    scene = Scene(failures=1)
+    scene.roster["lost"] = None
+    scene.submit("lost")
+    await quiet()
+    scene.look_error = TemporaryError("no connection")
+    await scene.clock.advance(11.0)
+    assert scene.loop.breaker_state is not BreakerState.CLOSED
+    scene.look_error, scene.tagged["lost"] = None, "agent-1"
+
+    await scene.clock.advance(12.0)
+
+    assert scene.outcomes()[-1] == ("lost@10", "applied")
 
 
 # -- the end ---------------------------------------------------------------------------------------

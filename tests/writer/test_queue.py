@@ -126,6 +126,30 @@ def test_newer_work_waits_out_the_failure_of_the_older_and_replaces_it() -> None
     assert work.take(1.0) == ("a", 3)
 
 
+def test_a_probe_goes_before_its_wait_is_over_where_nobody_else_may() -> None:
+    work = queue()
+    for name in ("a", "b"):
+        work.put(name, 1, 0, now=0.0)
+        work.take(0.0)
+        work.retry(name, 1, 0, now=0.0)
+    work.put("fresh", 1, 0, now=0.5)
+
+    assert [work.take_any(0.5) for _ in range(4)] == [("fresh", 1), ("a", 1), ("b", 1), None]
+
+
+def test_a_released_npc_may_begin_and_its_next_wait_is_no_shorter() -> None:
+    work = queue()
+    work.put("a", 1, 0, now=0.0)
+    work.take(0.0)
+    work.retry("a", 1, 0, now=0.0)
+
+    work.release(0.1)
+    assert taken(work, now=0.1) == ["a"]
+    work.retry("a", 1, 0, now=0.1)
+
+    assert work.next_ready(0.1) == 2.1
+
+
 def test_success_forgets_the_failures() -> None:
     work = queue()
     work.put("a", 1, 0, now=0.0)
