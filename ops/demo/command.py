@@ -220,15 +220,20 @@ def uninterrupted() -> Iterator[None]:
 
 @contextmanager
 def stopped_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the block as Ctrl-C does: in order, with everything stopped."""
+    """SIGTERM ends the block as Ctrl-C does: in order, with everything stopped.
+
+    A shell that starts us in the background has SIGINT ignored, and with it both would be lost.
+    """
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         os.kill(os.getpid(), signal.SIGINT)
 
     before = signal.signal(signal.SIGTERM, interrupt)
+    before_interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
+        signal.signal(signal.SIGINT, before_interrupt)
         signal.signal(signal.SIGTERM, before)
         sys.stdout.flush()

