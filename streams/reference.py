@@ -1,4 +1,4 @@
-"""What a worker knows of the world from the compacted topics: roster, locations, players.
+"""What a worker knows of the world from the compacted topics: roster and locations.
 
 Every worker hears every record (`streams.broadcast`), so each of them takes the good ones in and
 steps over the bad ones. The bad ones are reported once, by whoever owns their partition:
@@ -10,13 +10,8 @@ from collections.abc import Callable
 import structlog
 
 from streams.broadcast import Entry
-from topics.decode import (
-    DecodeError,
-    decode_location,
-    decode_profile,
-    decode_roster_entry,
-)
-from topics.models import Location, PlayerProfile, RosterEntry
+from topics.decode import DecodeError, decode_location, decode_roster_entry
+from topics.models import Location
 from topics.roster import Roster
 
 log = structlog.get_logger()
@@ -77,12 +72,3 @@ def skip_unreadable(apply: Callable[[Entry], None]) -> Callable[[Entry], None]:
 
 def _key(entry: Entry) -> str:
     return (entry.key or b"").decode("utf-8", "replace")
-
-
-__all__ = [
-    "LocationTable",
-    "PlayerProfile",
-    "RosterEntry",
-    "RosterTable",
-    "decode_profile",
-]

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +9,7 @@ from click.testing import CliRunner, Result
 
 from ops.cli import main
 from ops.load import Changes, changes
-from ops.tables import admin_client, read_models
-from ops.topics_admin import apply
+from ops.tables import read_models
 from topics.catalogue import LOCATIONS, NPC_ROSTER
 from topics.connection import KafkaConnection
 from topics.decode import decode_location, decode_roster_entry
@@ -30,23 +27,6 @@ def test_only_what_is_new_or_different_is_sent() -> None:
         new=["new"], changed=["changed"], unchanged=["same"], removed=["gone"]
     )
     assert changes(wanted, standing, prune=False).kept == ["gone"]
-
-
-@pytest.fixture
-def connection(kafka_address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[KafkaConnection]:
-    prefix = f"test-load-{uuid.uuid4().hex[:8]}."
-    monkeypatch.setenv("ROLLCALL_BROKER", f"kafka://{kafka_address}")
-    monkeypatch.setenv("ROLLCALL_TOPIC_PREFIX", prefix)
-    connection = KafkaConnection.from_environment()
-    asyncio.run(apply(connection))
-    yield connection
-    asyncio.run(_delete_topics(connection))
-
-
-async def _delete_topics(connection: KafkaConnection) -> None:
-    async with admin_client(connection) as admin:
-        prefix = connection.topic_prefix
-        await admin.delete_topics([t for t in await admin.list_topics() if t.startswith(prefix)])
 
 
 def load(*arguments: object) -> Result:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,7 @@ from click.testing import CliRunner
 
 from ops.cli import main
 from ops.publish import Pace, WrongLineError, lines, parsed, send
-from ops.tables import admin_client, read_table
-from ops.topics_admin import apply
+from ops.tables import read_table
 from topics.connection import KafkaConnection
 from topics.wire import RECORD_LIMIT
 
@@ -108,23 +107,6 @@ async def test_lines_go_at_the_rate_asked_for() -> None:
     await pace.wait()
 
     assert waits == [0, 0.1, 0.1, 0, 0.1]
-
-
-@pytest.fixture
-def connection(kafka_address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[KafkaConnection]:
-    prefix = f"test-publish-{uuid.uuid4().hex[:8]}."
-    monkeypatch.setenv("ROLLCALL_BROKER", f"kafka://{kafka_address}")
-    monkeypatch.setenv("ROLLCALL_TOPIC_PREFIX", prefix)
-    connection = KafkaConnection.from_environment()
-    asyncio.run(apply(connection))
-    yield connection
-    asyncio.run(_delete_topics(connection))
-
-
-async def _delete_topics(connection: KafkaConnection) -> None:
-    async with admin_client(connection) as admin:
-        prefix = connection.topic_prefix
-        await admin.delete_topics([t for t in await admin.list_topics() if t.startswith(prefix)])
 
 
 @pytest.mark.integration
