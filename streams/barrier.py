@@ -108,6 +108,11 @@ class OrderedAcks:
         """Records taken and not acked."""
         return sum(map(len, self._lines.values()))
 
+    @property
+    def generation(self) -> int:
+        """The consumer group's, as this worker knows it."""
+        return self._generation()
+
     def take(self, event: EventT[Any]) -> Taken:
         """Note a record, in the order of its partition."""
         taken = Taken(event)

@@ -81,11 +81,18 @@ class Outbox:
         self.records.append(Record(topic, key, value, headers))
 
     async def deliver(self, acks: OrderedAcks) -> None:
-        """Send all, each step after the one before is acknowledged; then ack the source."""
+        """Send all, each step after the one before is acknowledged; then ack the source.
+
+        Where a rebalance came while the records were on their way, nothing is stored: the state of
+        these partitions may be another worker's by now, and further on.
+        """
+        generation = acks.generation
         await delivered(
             record.topic.send(key=record.key, value=record.value, headers=record.headers)
             for record in self.records
         )
+        if acks.generation != generation:
+            return
         await self.store()
         for taken in self.finished:
             acks.finish(taken)

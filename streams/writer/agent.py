@@ -34,10 +34,12 @@ from streams.partitioned_key import partitioned_key, split_key
 from streams.reference import RosterTable, skip_unreadable
 from streams.settings import Mode, Settings
 from streams.topology import RawTopics
+from streams.writer import parked
 from streams.writer.breaker import Breaker, BreakerState
 from streams.writer.direct_loop import DirectLoop
 from streams.writer.letta import LettaStore, connect
 from streams.writer.loop import WriteLoop
+from streams.writer.stamp import Mark
 from streams.writer.store import PermanentError
 from topics.catalogue import (
     DEAD_LETTERS,
@@ -145,7 +147,7 @@ class WriterAgent:
             return
         self._partitions[command.npc_id] = message.partition
         assert self._loop is not None
-        self._loop.submit(command, lambda: self._acks.finish(taken), taken)
+        self._loop.submit(command, lambda: self._acks.finish(taken), taken, message.offset)
 
     async def _give_up(self, taken: Taken, error: DecodeError) -> None:
         outbox = Outbox(finished=[taken])
@@ -155,12 +157,12 @@ class WriterAgent:
         await outbox.deliver(self._acks)
 
     async def _give_up_refused(
-        self, command: UpdateCommand, why: PermanentError, taken: Taken
+        self, command: UpdateCommand, mark: Mark, why: PermanentError, taken: Taken
     ) -> None:
         """A dead letter, and the NPC parked; the loop has the record acked with its result."""
         outbox = Outbox()
         outbox.dead_letter(self._topics[DEAD_LETTERS], STAGE, why, taken.event)
-        self._stage_parked(command.npc_id, encode(command), outbox)
+        self._stage_parked(command.npc_id, parked.dump(command, mark), outbox)
         await _or_leave(outbox.deliver(self._acks))
         self._metrics.dead_letters.labels(stage=STAGE).inc()
 
@@ -199,8 +201,8 @@ class WriterAgent:
 
     # NPCs without an agent, or refused
 
-    async def _park(self, command: UpdateCommand) -> None:
-        await self._change_parked(command.npc_id, encode(command))
+    async def _park(self, command: UpdateCommand, mark: Mark) -> None:
+        await self._change_parked(command.npc_id, parked.dump(command, mark))
 
     async def _unpark(self, npc_id: str) -> None:
         await self._change_parked(npc_id, None)
@@ -220,7 +222,7 @@ class WriterAgent:
             if self._loop and owns(self._app, self._parked, partition):
                 self._partitions[npc_id] = partition
                 with suppress(DecodeError):  # of another version: the next refresh parks it anew
-                    self._loop.restore(decode_command(value))
+                    self._loop.restore(*parked.load(value))
 
     # what is counted
 

@@ -11,7 +11,7 @@ from typing import Protocol
 from streams.writer.document import Document
 from streams.writer.outcome import Effort, outcome_of, result
 from streams.writer.reconcile import KINDS, BlockKind, rendered
-from streams.writer.stamp import stamped
+from streams.writer.stamp import mark_of, stamped
 from streams.writer.store import Block, BlockMissingError, BlockStore
 from topics.models import UpdateCommand, UpdateResult
 
@@ -63,8 +63,8 @@ async def _write(
 ) -> None:
     wanted = rendered(kind, command, block)
     if block is None:
-        metadata = stamped({}, wanted, command)
+        metadata = stamped({}, wanted, mark_of(command))
         await store.create(agent_id, kind.label, wanted.value, metadata, kind.description)
         return
-    metadata = stamped(block.metadata, wanted, command)
+    metadata = stamped(block.metadata, wanted, mark_of(command))
     await store.write_by_label(agent_id, kind.label, wanted.value, metadata)

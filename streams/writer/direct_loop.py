@@ -17,6 +17,7 @@ from streams.writer.direct import LabelledStore, overwrite
 from streams.writer.herald import Publish
 from streams.writer.loop import CONCURRENCY, Done, Standing
 from streams.writer.outcome import Effort, result
+from streams.writer.stamp import UNKNOWN
 from streams.writer.store import AgentMissingError, StoreError
 from topics.models import Outcome, UpdateCommand, UpdateResult
 
@@ -46,7 +47,13 @@ class DirectLoop:
     breaker_state = BreakerState.CLOSED
     """It has none: whatever the state of Letta, it is asked."""
 
-    def submit(self, command: UpdateCommand, done: Done, origin: object = None) -> None:  # noqa: ARG002 - nothing is given up here
+    def submit(
+        self,
+        command: UpdateCommand,
+        done: Done,
+        origin: object = None,  # noqa: ARG002 - nothing is given up here
+        offset: int = UNKNOWN,  # noqa: ARG002 - and nothing is ever late
+    ) -> None:
         """Takes a command in, behind the one before it of the same NPC. Never waits."""
         task = asyncio.create_task(self._work(command, done, self._last.get(command.npc_id)))
         self._last[command.npc_id] = task
@@ -57,7 +64,7 @@ class DirectLoop:
         """The roster changed for an NPC: its agent is asked for anew."""
         self._agents.forget(npc_id)
 
-    def restore(self, command: UpdateCommand) -> None:
+    def restore(self, command: UpdateCommand, offset: int = UNKNOWN) -> None:
         """Nothing is ever parked here."""
 
     def withdraw(self, is_mine: Callable[[str], bool]) -> None:

@@ -28,10 +28,10 @@ from streams.writer.breaker import Breaker, BreakerState
 from streams.writer.clock import Clock, SystemClock, Timer
 from streams.writer.herald import Herald, Publish
 from streams.writer.outcome import Effort, result
-from streams.writer.parking import INTERVAL, Parking
+from streams.writer.parking import INTERVAL, Parking, Spot
 from streams.writer.queue import Backoff, WorkQueue
 from streams.writer.reconcile import reconcile
-from streams.writer.stamp import Mark, is_before, mark_of
+from streams.writer.stamp import UNKNOWN, Mark, is_before, mark_of
 from streams.writer.store import (
     AgentMissingError,
     BlockStore,
@@ -43,9 +43,9 @@ from streams.writer.store import (
 from topics.models import Outcome, Reason, UpdateCommand, UpdateResult
 
 Done = Callable[[], None]
-Park = Callable[[UpdateCommand], Awaitable[None]]
+Park = Callable[[UpdateCommand, Mark], Awaitable[None]]
 Unpark = Callable[[str], Awaitable[None]]
-GiveUp = Callable[[UpdateCommand, PermanentError, Any], Awaitable[None]]
+GiveUp = Callable[[UpdateCommand, Mark, PermanentError, Any], Awaitable[None]]
 """Keeps a refused command: as a dead letter, and parked. Gets what `submit` got as its origin."""
 
 CONCURRENCY = 4
@@ -76,6 +76,7 @@ class Update(Protocol):
         store: Any,
         now: Callable[[], float],
         effort: Effort,
+        mark: Mark,
     ) -> Awaitable[UpdateResult]: ...
 
 
@@ -92,6 +93,7 @@ class Standing(NamedTuple):
 @dataclass(slots=True)
 class _Job:
     command: UpdateCommand
+    mark: Mark
     done: Done | None
     """None: the command was parked, its result is out and its offset settled."""
     submitted_at: float
@@ -139,19 +141,22 @@ class WriteLoop:
         self._timer: Timer | None = None
         self._is_stopping = False
 
-    def submit(self, command: UpdateCommand, done: Done, origin: Any = None) -> None:
+    def submit(
+        self, command: UpdateCommand, done: Done, origin: Any = None, offset: int = UNKNOWN
+    ) -> None:
         """Takes a command in. `done` is called once its fate is published. Never waits.
 
-        `origin`: handed on to `give_up`, where the command is refused.
+        `origin`: handed on to `give_up`, where the command is refused. `offset`: the command's own.
         """
         if self._is_stopping:
             return
-        npc_id, job = command.npc_id, _Job(command, done, self._clock.steady(), origin)
+        npc_id, mark = command.npc_id, mark_of(command, offset)
+        job = _Job(command, mark, done, self._clock.steady(), origin)
         newest = self._newest.get(npc_id)
-        if newest is not None and is_before(command, newest):
+        if newest is not None and is_before(mark, newest):
             self._tell(job, Outcome.OUTDATED)
             return
-        self._newest[npc_id] = mark_of(command)
+        self._newest[npc_id] = mark
         older = self._queue.put(npc_id, job, LEVELS[command.reason], self._clock.steady())
         self._supersede(older)
         self._pump()
@@ -163,9 +168,9 @@ class WriteLoop:
         self._unpark_to_queue(npc_id)
         self._pump()
 
-    def restore(self, command: UpdateCommand) -> None:
+    def restore(self, command: UpdateCommand, offset: int = UNKNOWN) -> None:
         """A command that was parked before the last stop; its result is out already."""
-        self._parking.put(command)
+        self._parking.put(command, mark_of(command, offset))
         self._pump()
 
     def withdraw(self, is_mine: Callable[[str], bool]) -> None:
@@ -312,7 +317,7 @@ class WriteLoop:
     async def _update_agent(self, job: _Job, agent_id: str) -> UpdateResult:
         try:
             return await self._update(
-                job.command, agent_id, self._store, self._clock.now, job.effort
+                job.command, agent_id, self._store, self._clock.now, job.effort, job.mark
             )
         except AgentMissingError:
             self._agents.gone(job.command.npc_id, agent_id)
@@ -354,9 +359,9 @@ class WriteLoop:
             return
         is_missing = isinstance(why, AgentMissingError)
         if is_missing:
-            self._parking.put(job.command, self._clock.steady())
+            self._parking.put(job.command, job.mark, self._clock.steady())
         else:
-            self._parking.refuse(job.command)
+            self._parking.refuse(job.command, job.mark)
         self._queue.finish(npc_id, self._clock.steady())
         if job.done is None:
             self._log.info("still_parked", npc_id=npc_id, error=str(why))
@@ -366,9 +371,9 @@ class WriteLoop:
 
     async def _keep(self, job: _Job, why: PermanentError) -> None:
         if isinstance(why, AgentMissingError) or self._give_up is None:
-            await self._park(job.command)
+            await self._park(job.command, job.mark)
         else:
-            await self._give_up(job.command, why, job.origin)
+            await self._give_up(job.command, job.mark, why, job.origin)
 
     async def _look_for_agents(self) -> None:
         npc_ids = self._parking.batch(self._clock.steady())
@@ -390,10 +395,10 @@ class WriteLoop:
 
     def _unpark_to_queue(self, npc_id: str) -> None:
         """The command stays parked until it is done: a restart would find it there."""
-        command = self._parking.command(npc_id)
-        if command is not None and npc_id not in self._queue:
+        spot = self._parking.spot(npc_id)
+        if spot is not None and npc_id not in self._queue:
             now = self._clock.steady()
-            self._queue.put(npc_id, _Job(command, None, now), _LOOK_LEVEL, now)
+            self._queue.put(npc_id, _Job(spot.command, spot.mark, None, now), _LOOK_LEVEL, now)
 
     # -- results -----------------------------------------------------------------------------------
 
@@ -418,8 +423,8 @@ class WriteLoop:
         self._log_finished(job, told)
 
     async def _leave_parking(self, npc_id: str, job: _Job) -> None:
-        parked = self._parking.command(npc_id)
-        if parked is None or not _is_settled_by(parked, job.command):
+        parked = self._parking.spot(npc_id)
+        if parked is None or not _is_settled_by(parked, job):
             return
         self._parking.free(npc_id)
         await self._herald.until_done("not_unparked", npc_id, lambda: self._unpark(npc_id))
@@ -440,10 +445,10 @@ class WriteLoop:
         )
 
 
-def _is_settled_by(parked: UpdateCommand, finished: UpdateCommand) -> bool:
+def _is_settled_by(parked: Spot, finished: _Job) -> bool:
     """A command parked meanwhile is newer than the one whose result goes out, and stays."""
-    is_same = parked.command_id == finished.command_id
-    return is_same or is_before(parked, mark_of(finished))
+    is_same = parked.command.command_id == finished.command.command_id
+    return is_same or not is_before(finished.mark, parked.mark)
 
 
 async def _finished(tasks: list[asyncio.Task[None]], seconds: float) -> None:

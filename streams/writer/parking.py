@@ -13,6 +13,7 @@ first, and one batch follows the other with a pause between. Pure: time is an ar
 
 from dataclasses import dataclass, field
 
+from streams.writer.stamp import Mark
 from topics.models import UpdateCommand
 
 INTERVAL = 10.0
@@ -28,8 +29,11 @@ _NEVER, _FAR = float("-inf"), float("inf")
 
 
 @dataclass(slots=True)
-class _Spot:
+class Spot:
+    """A parked command."""
+
     command: UpdateCommand
+    mark: Mark
     looked_at: float
     is_refused: bool = False
 
@@ -39,7 +43,7 @@ class Parking:
     """Parked commands by NPC. `interval`: seconds between two looks for one NPC."""
 
     interval: float = INTERVAL
-    _spots: dict[str, _Spot] = field(default_factory=dict)
+    _spots: dict[str, Spot] = field(default_factory=dict)
     _next_look: float = _NEVER
     """No look is due before; it may be that none is due then."""
 
@@ -49,20 +53,19 @@ class Parking:
     def __contains__(self, npc_id: object) -> bool:
         return npc_id in self._spots
 
-    def put(self, command: UpdateCommand, looked_at: float | None = None) -> None:
+    def put(self, command: UpdateCommand, mark: Mark, looked_at: float | None = None) -> None:
         """Parks a command in the place of an older one. None: nobody has looked yet."""
         when = _NEVER if looked_at is None else looked_at
-        self._spots[command.npc_id] = _Spot(command, when)
+        self._spots[command.npc_id] = Spot(command, mark, when)
         self._next_look = min(self._next_look, when + self.interval)
 
-    def refuse(self, command: UpdateCommand) -> None:
+    def refuse(self, command: UpdateCommand, mark: Mark) -> None:
         """Parks a command that the same again would not help; nobody looks for its agent."""
-        self._spots[command.npc_id] = _Spot(command, _NEVER, is_refused=True)
+        self._spots[command.npc_id] = Spot(command, mark, _NEVER, is_refused=True)
 
-    def command(self, npc_id: str) -> UpdateCommand | None:
+    def spot(self, npc_id: str) -> Spot | None:
         """What is parked for an NPC."""
-        spot = self._spots.get(npc_id)
-        return spot.command if spot else None
+        return self._spots.get(npc_id)
 
     def free(self, npc_id: str) -> None:
         """Forgets an NPC."""

@@ -16,7 +16,7 @@ from streams.writer import group, status
 from streams.writer.budget import LIMIT, DoesNotFitError, limit_of
 from streams.writer.merge import Rendered
 from streams.writer.outcome import Effort, outcome_of, result
-from streams.writer.stamp import Stamp, is_outdated, read_stamp, stamped
+from streams.writer.stamp import Mark, Stamp, is_outdated, mark_of, read_stamp, stamped
 from streams.writer.store import (
     Block,
     BlockMissingError,
@@ -68,19 +68,23 @@ async def reconcile(
     store: BlockStore,
     now: Callable[[], float],
     effort: Effort | None = None,
+    mark: Mark | None = None,
 ) -> UpdateResult:
     """Makes an agent's blocks say what the command says. `effort`: of earlier attempts.
+
+    `mark`: the command's; None where its own offset is not known.
 
     Raises StoreError; what was written until then stands in `effort`.
     """
     effort = effort or Effort(attempts=1)
+    mark = mark or mark_of(command)
     store = store.observed_by(effort.count_call)
     for _ in range(TRIES):
         blocks = await store.read(agent_id)
-        if any(is_outdated(command, read_stamp(block.metadata)) for block in _ours(blocks)):
+        if any(is_outdated(mark, read_stamp(block.metadata)) for block in _ours(blocks)):
             return result(command, Outcome.OUTDATED, effort, now())
         try:
-            await _write_what_differs(command, agent_id, store, blocks, effort)
+            await _write_what_differs(command, mark, agent_id, store, blocks, effort)
         except (ConflictError, BlockMissingError):
             continue
         return result(command, outcome_of(command, effort), effort, now())
@@ -108,6 +112,7 @@ def _ours(blocks: Mapping[str, Block]) -> list[Block]:
 
 async def _write_what_differs(
     command: UpdateCommand,
+    mark: Mark,
     agent_id: str,
     store: BlockStore,
     blocks: Mapping[str, Block],
@@ -122,7 +127,7 @@ async def _write_what_differs(
         except PermanentError as error:
             impossible = impossible or error
         else:
-            await _write(kind, wanted, command, agent_id, store, block, effort)
+            await _write(kind, wanted, mark, agent_id, store, block, effort)
     if impossible is not None:
         raise impossible
 
@@ -130,17 +135,17 @@ async def _write_what_differs(
 async def _write(
     kind: BlockKind,
     wanted: Rendered,
-    command: UpdateCommand,
+    mark: Mark,
     agent_id: str,
     store: BlockStore,
     block: Block | None,
     effort: Effort,
 ) -> None:
     if block is None:
-        metadata = stamped({}, wanted, command)
+        metadata = stamped({}, wanted, mark)
         await store.create(agent_id, kind.label, wanted.value, metadata, kind.description)
     elif wanted.value != block.value:
-        await store.write(block.id, wanted.value, stamped(block.metadata, wanted, command))
+        await store.write(block.id, wanted.value, stamped(block.metadata, wanted, mark))
     else:
         return
     effort.wrote(kind.label, wanted.conflicts)

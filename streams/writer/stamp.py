@@ -8,7 +8,8 @@ A command is outdated when an older one must not overwrite what stands there:
 
     the command's record, beside the stamp's            outdated when
     --------------------------------------------------  --------------------------------------------
-    same partition, same offset (profile ticks)         never
+    same partition, same offset (profile ticks)         lower on the command topic: the filter said
+                                                        something else of this record later
     same partition, higher offset                       never
     same partition, lower offset                        not observed later either; a lower offset
                                                         seen later means the topic was made anew
@@ -30,12 +31,18 @@ VERSION = 1
 _HASH_LENGTH = 32
 
 
+UNKNOWN = -1
+"""The offset of a command whose place on the command topic nobody noted; it decides nothing."""
+
+
 class Mark(NamedTuple):
-    """A place in the history of an NPC."""
+    """A place in the history of an NPC: of the record, and of the command made from it."""
 
     partition: int
     offset: int
     observed_at: float
+    command_offset: int = UNKNOWN
+    """Of the command on its own topic: several may be made from one record."""
 
 
 class Stamp(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +53,7 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
     """Of the value we wrote, so that anybody's later edit shows."""
     partition: int = -1
     offset: int = -1
+    command_offset: int = UNKNOWN
     observed_at: float = 0.0
     """Seconds since the epoch: when the game saw what the value says."""
     base: dict[str, Any] | None = None
@@ -70,13 +78,11 @@ def read_stamp(metadata: Document) -> Stamp:
         return Stamp(absent=_salvaged(noted.get("absent")))
 
 
-def stamped(metadata: Document, rendered: Rendered, command: UpdateCommand) -> Document:
+def stamped(metadata: Document, rendered: Rendered, mark: Mark) -> Document:
     """The metadata for a block about to be written: our key anew, everybody else's kept."""
     stamp = Stamp(
         hash=hash_of(rendered.value),
-        partition=command.source.partition,
-        offset=command.source.offset,
-        observed_at=command.observed_at,
+        **mark._asdict(),
         base=rendered.base,
         absent=rendered.absent,
         gone=rendered.gone,
@@ -84,24 +90,27 @@ def stamped(metadata: Document, rendered: Rendered, command: UpdateCommand) -> D
     return {**metadata, KEY: msgspec.to_builtins(stamp)}
 
 
-def is_outdated(command: UpdateCommand, stamp: Stamp) -> bool:
-    """Whether the block holds something newer than this command; the rules stand above."""
-    mark = Mark(stamp.partition, stamp.offset, stamp.observed_at)
-    return stamp.base is not None and is_before(command, mark)
+def is_outdated(mark: Mark, stamp: Stamp) -> bool:
+    """Whether the block holds something newer than this; the rules stand above."""
+    standing = Mark(stamp.partition, stamp.offset, stamp.observed_at, stamp.command_offset)
+    return stamp.base is not None and is_before(mark, standing)
 
 
-def mark_of(command: UpdateCommand) -> Mark:
+def mark_of(command: UpdateCommand, command_offset: int = UNKNOWN) -> Mark:
     """Where a command stands among others for the same NPC."""
-    return Mark(command.source.partition, command.source.offset, command.observed_at)
+    source = command.source
+    return Mark(source.partition, source.offset, command.observed_at, command_offset)
 
 
-def is_before(command: UpdateCommand, mark: Mark) -> bool:
-    """Whether a command is older than what the mark is of; the rules stand above."""
-    if command.observed_at > mark.observed_at:
+def is_before(mark: Mark, other: Mark) -> bool:
+    """Whether one command is older than the other; the rules stand above."""
+    if mark.observed_at > other.observed_at:
         return False
-    if command.source.partition == mark.partition:
-        return command.source.offset < mark.offset
-    return command.observed_at < mark.observed_at
+    if mark.partition != other.partition:
+        return mark.observed_at < other.observed_at
+    if mark.offset != other.offset:
+        return mark.offset < other.offset
+    return UNKNOWN < mark.command_offset < other.command_offset
 
 
 def is_edited(value: str, stamp: Stamp) -> bool:

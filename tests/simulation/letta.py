@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -40,6 +40,20 @@ GROUP, STATUS = "group_members", "status"
 OUR_KEY = "rollcall"
 
 
+class Mark(NamedTuple):
+    """How new the game's part of a block is, told without the writer's own code."""
+
+    observed_at: float
+    offset: int
+    command_offset: int
+
+    def is_older_than(self, other: Mark) -> bool:
+        """Older in every respect; a command whose place nobody noted is as new as any."""
+        if self.offset == other.offset and self.command_offset >= 0:
+            return self.command_offset < other.command_offset
+        return (self.observed_at, self.offset) < other[:2] and self.offset < other.offset
+
+
 @dataclass(slots=True)
 class Stored:
     """A block on the server. `tokens`: what the NPC wrote, and the version that had it first."""
@@ -55,8 +69,8 @@ class Stored:
     def text(self) -> str:
         return self.value + orjson.dumps(self.metadata).decode()
 
-    def mark(self) -> tuple[float, int]:
-        """How new the game's part is: observed at, offset."""
+    def mark(self) -> Mark:
+        """How new the game's part is."""
         return _mark(self.metadata)
 
 
@@ -211,17 +225,13 @@ class Letta:
         else:
             self.world.trace.fault(f"note lost: {window}", block.npc_id, token)
 
-    def _check_age(self, block: Stored, new: tuple[float, int], known: int, who: str) -> None:
-        """A command is older when its record is; or of the same record, made from an older look."""
+    def _check_age(self, block: Stored, new: Mark, known: int, who: str) -> None:
+        """A command is older when its record is; or of the same record, and sent earlier."""
         old = block.mark()
-        if new > old or new[1] > old[1]:
+        if not new.is_older_than(old):
             return
         if block.version > known:
             window = "older over newer, between read and write"
-        elif new == old:
-            return
-        elif new[1] == old[1]:
-            window = "older over newer, of the same record"
         else:
             self.world.trace.broke(
                 f"{who} wrote {new} over {old} of {block.npc_id}, having read it"
@@ -398,9 +408,10 @@ def _document(text: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _mark(metadata: dict[str, Any]) -> tuple[float, int]:
+def _mark(metadata: dict[str, Any]) -> Mark:
     noted = metadata.get(OUR_KEY) or {}
-    return (noted.get("observed_at", 0.0), noted.get("offset", -1))
+    names = (("observed_at", 0.0), ("offset", -1), ("command_offset", -1))
+    return Mark(*(noted.get(name, default) for name, default in names))
 
 
 def _copy(metadata: dict[str, Any]) -> dict[str, Any]:

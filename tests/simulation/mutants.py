@@ -7,6 +7,7 @@ state before the command is acknowledged   the same: the state says it was sent
 no fence                                   an older command overwrites a newer one
 drop on 409                                a conflict is taken for done
 commit skips an unacked record             what was in work at a crash never comes again
+no place among commands                    one of the same record undoes the one after it
 absent notes forgotten                     notes of a player who left
 write again after 409 without reading      the edit that caused the conflict
 done before written                        the writer acks what it has only taken in
@@ -96,21 +97,30 @@ async def _write_again(store: Any, *block: Any) -> None:
 
 
 def _updating_through(on_conflict: Callable[..., Any]) -> Any:
-    async def update(command: Any, agent_id: str, store: Any, now: Any, effort: Any) -> Any:
+    async def update(
+        command: Any, agent_id: str, store: Any, now: Any, effort: Any, mark: Any
+    ) -> Any:
         return await reconciling.reconcile(
-            command, agent_id, _Door(store, on_conflict), now, effort
+            command, agent_id, _Door(store, on_conflict), now, effort, mark
         )
 
     return update
 
 
-def _forgetful(metadata: Any, rendered: Any, command: Any) -> Any:
-    forgot = {**stamped(metadata, rendered, command)}
+def _forgetful(metadata: Any, rendered: Any, mark: Any) -> Any:
+    forgot = {**stamped(metadata, rendered, mark)}
     return {**forgot, "rollcall": {**forgot["rollcall"], "absent": {}}}
 
 
 def _never(*_: Any) -> bool:
     return False
+
+
+class _PlacelessLoop(WriteLoop):
+    """Of two commands made from one record it cannot tell which was sent later."""
+
+    def submit(self, command: Any, done: Any, origin: Any = None, offset: int = -1) -> None:
+        super().submit(command, done, origin)
 
 
 class _HastyLoop(WriteLoop):
@@ -137,5 +147,6 @@ MUTANTS = (
         "write again after 409 without reading",
         writer_options={"update": _updating_through(_write_again)},
     ),
+    Mutant("no place among commands", {"tests.simulation.process.WriteLoop": _PlacelessLoop}),
     Mutant("done before written", {"tests.simulation.process.WriteLoop": _HastyLoop}),
 )

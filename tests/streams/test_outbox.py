@@ -1,5 +1,6 @@
 """The order of the delivery barrier: send, acknowledged, changelog, acknowledged, store, ack."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -81,6 +82,19 @@ async def test_a_failed_send_stores_and_acks_nothing(
 
     assert [step for step in stage.steps() if step[0] != "refused"] == done
     assert (stage.table.data, stage.group.acked(), len(stage.acks)) == ({}, [], 2)
+
+
+async def test_a_batch_over_which_a_rebalance_came_stores_and_acks_nothing() -> None:
+    stage = Stage()
+    outbox = stage.outbox(1, 2)
+
+    delivery = asyncio.create_task(outbox.deliver(stage.acks))
+    await asyncio.sleep(0)
+    stage.group.generation += 1
+    await delivery
+
+    assert [("acknowledged", COMMANDS)] == stage.steps()
+    assert {} == stage.table.data
 
 
 async def test_an_empty_outbox_still_acks_what_is_finished() -> None:

@@ -2,7 +2,7 @@
 
 from streams.writer.document import Document
 from streams.writer.merge import Rendered
-from streams.writer.stamp import KEY, Stamp, read_stamp, stamped
+from streams.writer.stamp import KEY, UNKNOWN, Stamp, mark_of, read_stamp, stamped
 from topics.models import Desired, Member, Reason, Source, UpdateCommand
 
 NOON = 1_795_426_413.2
@@ -36,9 +36,12 @@ def command(
     )
 
 
-def stamp_after(rendered: Rendered, observed_at: float = NOON, offset: int = 10) -> Stamp:
+def stamp_after(
+    rendered: Rendered, observed_at: float = NOON, offset: int = 10, command_offset: int = UNKNOWN
+) -> Stamp:
     """The stamp as the next reader finds it: written to metadata and read back."""
-    metadata = stamped({}, rendered, command(observed_at=observed_at, offset=offset))
+    mark = mark_of(command(observed_at=observed_at, offset=offset), command_offset)
+    metadata = stamped({}, rendered, mark)
     return read_stamp(as_read(metadata))
 
 

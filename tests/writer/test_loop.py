@@ -15,6 +15,7 @@ from streams.writer.breaker import Breaker, BreakerState
 from streams.writer.loop import WriteLoop
 from streams.writer.outcome import Effort, result
 from streams.writer.queue import Backoff
+from streams.writer.stamp import UNKNOWN, Mark
 from streams.writer.store import (
     AgentMissingError,
     BlockStore,
@@ -121,6 +122,7 @@ class Scene:
         store: object,
         now: Callable[[], float],
         effort: Effort,
+        mark: Mark,
     ) -> UpdateResult:
         npc_id = command.npc_id
         assert npc_id not in self.running, "two workers on one NPC"
@@ -159,15 +161,17 @@ class Scene:
         self.results.append(told)
         self.events.append(("published", told.command_id))
 
-    async def park(self, parked: UpdateCommand) -> None:
+    async def park(self, parked: UpdateCommand, mark: Mark) -> None:
         if self.park_failures:
             self.park_failures -= 1
             raise ConnectionError("no broker")
         self.parked[parked.npc_id] = parked
         self.events.append(("parked", parked.command_id))
 
-    async def give_up(self, refused: UpdateCommand, why: PermanentError, origin: object) -> None:
-        await self.park(refused)
+    async def give_up(
+        self, refused: UpdateCommand, mark: Mark, why: PermanentError, origin: object
+    ) -> None:
+        await self.park(refused, mark)
         self.given_up.append((refused.command_id, str(why), origin))
 
     async def unpark(self, npc_id: str) -> None:
@@ -183,11 +187,14 @@ class Scene:
         offset: int = 10,
         observed_at: float = NOON,
         reason: Reason = Reason.MEMBERS,
+        own_offset: int = UNKNOWN,
     ) -> None:
         sent = command(
             *members, npc_id=npc_id, offset=offset, observed_at=observed_at, reason=reason
         )
-        self.loop.submit(sent, lambda: self.events.append(("done", sent.command_id)), offset)
+        self.loop.submit(
+            sent, lambda: self.events.append(("done", sent.command_id)), offset, own_offset
+        )
 
     def hold(self, npc_id: str) -> None:
         self.gates[npc_id] = asyncio.Event()
@@ -251,6 +258,15 @@ async def test_a_late_older_command_is_outdated_without_a_request(scene: Scene) 
     assert scene.outcomes() == [("npc-1@20", "applied"), ("npc-1@15", "outdated")]
     assert len(scene.updates) == 1
     assert scene.results[1].calls == 0
+
+
+async def test_of_two_commands_of_one_record_the_one_sent_later_counts(scene: Scene) -> None:
+    scene.submit("npc-1", ALICE, offset=20, own_offset=8)
+    await quiet()
+    scene.submit("npc-1", BOB, offset=20, own_offset=7)
+    await quiet()
+
+    assert ["applied", "outdated"] == [outcome for _, outcome in scene.outcomes()]
 
 
 async def test_an_older_command_never_takes_the_place_of_a_newer_one_that_waits(

@@ -95,7 +95,7 @@ async def test_a_storm_on_several_npcs_ends_with_the_newest_command_in_every_mem
     async def publish(told: UpdateResult) -> None:
         results.append(told)
 
-    async def nothing(_: object) -> None:
+    async def nothing(*_: object) -> None:
         return
 
     def done() -> None:
@@ -129,7 +129,7 @@ async def test_an_npc_is_taken_up_when_its_agent_appears(
     async def publish(told: UpdateResult) -> None:
         told_of[told.outcome].set()
 
-    async def nothing(_: object) -> None:
+    async def nothing(*_: object) -> None:
         return
 
     loop = WriteLoop(store, publish, lambda _: None, nothing, nothing, look_interval=0.2)

@@ -7,10 +7,12 @@ from streams.writer.document import Document
 from streams.writer.group import group_document
 from streams.writer.stamp import (
     KEY,
+    UNKNOWN,
     UNSTAMPED,
     Stamp,
     is_edited,
     is_outdated,
+    mark_of,
     read_stamp,
     stamped,
 )
@@ -20,7 +22,7 @@ from tests.writer.commands import ALICE, BOB, NOON, command, desired, stamp_afte
 def test_a_stamp_is_read_back_as_it_was_written_and_other_keys_stay() -> None:
     rendered = group_document("", desired(ALICE, BOB), NOON)
 
-    metadata = stamped({"theirs": {"a": [1]}}, rendered, command(ALICE, BOB))
+    metadata = stamped({"theirs": {"a": [1]}}, rendered, mark_of(command(ALICE, BOB)))
     stamp = read_stamp(msgspec.json.decode(msgspec.json.encode(metadata)))
 
     assert metadata["theirs"] == {"a": [1]}
@@ -66,11 +68,34 @@ def test_an_older_command_is_outdated(
 
     later = command(ALICE, partition=partition, offset=offset, observed_at=NOON + seconds)
 
-    assert is_outdated(later, stamp) is expected
+    assert is_outdated(mark_of(later), stamp) is expected
+
+
+@pytest.mark.parametrize(
+    ("own_offset", "expected"), [(6, True), (7, False), (8, False), (UNKNOWN, False)]
+)
+def test_of_two_commands_of_one_record_the_later_on_the_command_topic_counts(
+    own_offset: int, expected: bool
+) -> None:
+    stamp = stamp_after(group_document("", desired(ALICE), NOON), command_offset=7)
+
+    again = mark_of(command(ALICE), own_offset)
+
+    assert is_outdated(again, stamp) is expected
+
+
+def test_a_redelivered_command_never_undoes_the_profile_tick_that_followed_it() -> None:
+    after_tick = stamp_after(
+        group_document("", desired(ALICE), NOON), observed_at=NOON + 3, offset=12, command_offset=8
+    )
+
+    redelivered = mark_of(command(observed_at=NOON, offset=12), 7)
+
+    assert is_outdated(redelivered, after_tick)
 
 
 def test_nothing_is_outdated_where_nothing_was_written() -> None:
-    assert not is_outdated(command(observed_at=0.0, offset=0), UNSTAMPED)
+    assert not is_outdated(mark_of(command(observed_at=0.0, offset=0)), UNSTAMPED)
 
 
 json_like = st.recursive(
