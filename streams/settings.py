@@ -26,6 +26,20 @@ class Staleness(StrEnum):
     SEED = "seed"
 
 
+class ConflictPolicy(StrEnum):
+    """Whose value stays where an NPC changed a field of the game's; see `streams.writer.merge`."""
+
+    GAME = "game"
+    NPC = "npc"
+
+
+class Layout(StrEnum):
+    """Where the NPC's own notes live; see docs/memory.md."""
+
+    SHARED = "shared"
+    SPLIT = "split"
+
+
 class Settings(BaseSettings):
     """Settings of a worker. A wrong value is refused at start-up, by name."""
 
@@ -85,6 +99,14 @@ class Settings(BaseSettings):
 
     letta_concurrency: int = Field(default=4, ge=1)
     """NPCs written at the same time. One Letta server does most writes a second at about 4."""
+
+    conflict_policy: ConflictPolicy = ConflictPolicy.GAME
+    """Whose value stays where an NPC changed a field of the game's. `game`: the game's. `npc`: the
+    NPC's, until the game's own value changes. Either way the result reports the conflict."""
+
+    layout: Layout = Layout.SHARED
+    """`shared`: the game's facts and the NPC's notes stand in the same blocks. `split`: the notes
+    have a block of their own, `group_notes`, that is never written once it has been made."""
 
     parked_retry_interval: float = Field(default=10.0, gt=0)
     """Seconds between two looks for the Letta agent of an NPC that has none yet."""

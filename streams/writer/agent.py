@@ -39,6 +39,8 @@ from streams.writer.breaker import Breaker, BreakerState
 from streams.writer.direct_loop import DirectLoop
 from streams.writer.letta import LettaStore, connect
 from streams.writer.loop import WriteLoop
+from streams.writer.reconcile import Reconciler
+from streams.writer.rules import Rules
 from streams.writer.stamp import Mark
 from streams.writer.store import PermanentError
 from topics.catalogue import (
@@ -113,6 +115,7 @@ class WriterAgent:
             self._agent_of,
             self._park,
             self._unpark,
+            update=Reconciler(Rules.of(settings)),
             concurrency=settings.letta_concurrency,
             look_interval=settings.parked_retry_interval,
             breaker=Breaker(

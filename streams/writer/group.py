@@ -22,6 +22,7 @@ from streams.writer.merge import (
     says_something,
     united,
 )
+from streams.writer.rules import DEFAULT_RULES, Rules
 from streams.writer.stamp import UNSTAMPED, Stamp
 from topics.models import Conflict, Desired, Member
 from topics.text import fold
@@ -42,6 +43,7 @@ def group_document(
     observed_at: float,
     stamp: Stamp = UNSTAMPED,
     limit: int = LIMIT,
+    rules: Rules = DEFAULT_RULES,
 ) -> Rendered:
     """What the block shall hold, from what it holds. `observed_at`: seconds since the epoch.
 

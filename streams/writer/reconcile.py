@@ -10,12 +10,14 @@ overwrite each other's.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from streams.writer import group, status
 from streams.writer.budget import LIMIT, DoesNotFitError, limit_of
 from streams.writer.merge import Rendered
 from streams.writer.outcome import Effort, outcome_of, result
+from streams.writer.rules import DEFAULT_RULES, Rules
 from streams.writer.stamp import Mark, Stamp, is_outdated, mark_of, read_stamp, stamped
 from streams.writer.store import (
     Block,
@@ -34,7 +36,13 @@ class Render(Protocol):
     """`group_document` and `status_document`."""
 
     def __call__(
-        self, theirs: str, desired: Desired, observed_at: float, stamp: Stamp, limit: int
+        self,
+        theirs: str,
+        desired: Desired,
+        observed_at: float,
+        stamp: Stamp,
+        limit: int,
+        rules: Rules,
     ) -> Rendered: ...
 
 
@@ -62,44 +70,67 @@ STATUS = BlockKind(
 KINDS = (GROUP, STATUS)
 
 
-async def reconcile(
-    command: UpdateCommand,
-    agent_id: str,
-    store: BlockStore,
-    now: Callable[[], float],
-    effort: Effort | None = None,
-    mark: Mark | None = None,
-) -> UpdateResult:
-    """Makes an agent's blocks say what the command says. `effort`: of earlier attempts.
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """Commands against Letta agents, under the rules of one game."""
 
-    `mark`: the command's; None where its own offset is not known.
+    rules: Rules = DEFAULT_RULES
 
-    Raises StoreError; what was written until then stands in `effort`.
-    """
-    effort = effort or Effort(attempts=1)
-    mark = mark or mark_of(command)
-    store = store.observed_by(effort.count_call)
-    for _ in range(TRIES):
-        blocks = await store.read(agent_id)
-        if any(is_outdated(mark, read_stamp(block.metadata)) for block in _ours(blocks)):
-            return result(command, Outcome.OUTDATED, effort, now())
-        try:
-            await _write_what_differs(command, mark, agent_id, store, blocks, effort)
-        except (ConflictError, BlockMissingError):
-            continue
-        return result(command, outcome_of(command, effort), effort, now())
-    raise ConflictError(f"somebody else wrote the same block {TRIES} times in a row")
+    async def __call__(
+        self,
+        command: UpdateCommand,
+        agent_id: str,
+        store: BlockStore,
+        now: Callable[[], float],
+        effort: Effort | None = None,
+        mark: Mark | None = None,
+    ) -> UpdateResult:
+        """Makes an agent's blocks say what the command says. `effort`: of earlier attempts.
+
+        `mark`: the command's; None where its own offset is not known.
+
+        Raises StoreError; what was written until then stands in `effort`.
+        """
+        effort = effort or Effort(attempts=1)
+        work = _Work(command, mark or mark_of(command), agent_id, effort, self.rules)
+        store = store.observed_by(effort.count_call)
+        for _ in range(TRIES):
+            blocks = await store.read(agent_id)
+            if any(is_outdated(work.mark, read_stamp(block.metadata)) for block in _ours(blocks)):
+                return result(command, Outcome.OUTDATED, effort, now())
+            try:
+                await _write_what_differs(work, store, blocks)
+            except (ConflictError, BlockMissingError):
+                continue
+            return result(command, outcome_of(command, effort), effort, now())
+        raise ConflictError(f"somebody else wrote the same block {TRIES} times in a row")
 
 
-def rendered(kind: BlockKind, command: UpdateCommand, block: Block | None) -> Rendered:
+reconcile = Reconciler()
+"""Under the default rules."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One command on its way into one agent's memory."""
+
+    command: UpdateCommand
+    mark: Mark
+    agent_id: str
+    effort: Effort
+    rules: Rules
+
+
+def rendered(
+    kind: BlockKind, command: UpdateCommand, block: Block | None, rules: Rules = DEFAULT_RULES
+) -> Rendered:
     """What a block shall hold. Raises PermanentError where that is impossible."""
     value, metadata, limit = (
         (block.value, block.metadata, block.limit) if block else ("", {}, LIMIT)
     )
+    stamp, limit = read_stamp(metadata), limit_of(limit)
     try:
-        return kind.render(
-            value, command.desired, command.observed_at, read_stamp(metadata), limit_of(limit)
-        )
+        return kind.render(value, command.desired, command.observed_at, stamp, limit, rules)
     except DoesNotFitError as error:
         raise PermanentError(f"{kind.label} {error}") from error
     except ValueError as error:
@@ -110,42 +141,29 @@ def _ours(blocks: Mapping[str, Block]) -> list[Block]:
     return [blocks[kind.label] for kind in KINDS if kind.label in blocks]
 
 
-async def _write_what_differs(
-    command: UpdateCommand,
-    mark: Mark,
-    agent_id: str,
-    store: BlockStore,
-    blocks: Mapping[str, Block],
-    effort: Effort,
-) -> None:
+async def _write_what_differs(work: _Work, store: BlockStore, blocks: Mapping[str, Block]) -> None:
     """A block that is impossible to write keeps no other from being written."""
     impossible: PermanentError | None = None
     for kind in KINDS:
         block = blocks.get(kind.label)
         try:
-            wanted = rendered(kind, command, block)
+            wanted = rendered(kind, work.command, block, work.rules)
         except PermanentError as error:
             impossible = impossible or error
         else:
-            await _write(kind, wanted, mark, agent_id, store, block, effort)
+            await _write(kind, wanted, work, store, block)
     if impossible is not None:
         raise impossible
 
 
 async def _write(
-    kind: BlockKind,
-    wanted: Rendered,
-    mark: Mark,
-    agent_id: str,
-    store: BlockStore,
-    block: Block | None,
-    effort: Effort,
+    kind: BlockKind, wanted: Rendered, work: _Work, store: BlockStore, block: Block | None
 ) -> None:
     if block is None:
-        metadata = stamped({}, wanted, mark)
-        await store.create(agent_id, kind.label, wanted.value, metadata, kind.description)
+        metadata = stamped({}, wanted, work.mark)
+        await store.create(work.agent_id, kind.label, wanted.value, metadata, kind.description)
     elif wanted.value != block.value:
-        await store.write(block.id, wanted.value, stamped(block.metadata, wanted, mark))
+        await store.write(block.id, wanted.value, stamped(block.metadata, wanted, work.mark))
     else:
         return
-    effort.wrote(kind.label, wanted.conflicts)
+    work.effort.wrote(kind.label, wanted.conflicts)

@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from streams.writer.budget import LIMIT, checked
 from streams.writer.document import UNSORTED, Document, read, render
 from streams.writer.merge import Rendered, conflict_over, npc_part
+from streams.writer.rules import DEFAULT_RULES, Rules
 from streams.writer.stamp import UNSTAMPED, Stamp
 from topics.models import Desired
 from topics.text import fold
@@ -61,6 +62,7 @@ def status_document(
     observed_at: float,
     stamp: Stamp = UNSTAMPED,
     limit: int = LIMIT,
+    rules: Rules = DEFAULT_RULES,
 ) -> Rendered:
     """What the block shall hold, from what it holds. `observed_at`: seconds since the epoch.
 
