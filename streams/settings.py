@@ -100,6 +100,14 @@ class Settings(BaseSettings):
     letta_concurrency: int = Field(default=4, ge=1)
     """NPCs written at the same time. One Letta server does most writes a second at about 4."""
 
+    verify_delay: float = Field(default=5.0, ge=0)
+    """Seconds after a write in which an agent's run may have reverted it; then it is looked at
+    again, if there was a run. 0: no write is looked after."""
+
+    run_patience: float = Field(default=10.0, ge=0)
+    """Seconds a command waits for its agent's run to end: what is written during a run the agent's
+    memory tools may revert, and the agent sees none of it before its next run. 0: none waits."""
+
     conflict_policy: ConflictPolicy = ConflictPolicy.GAME
     """Whose value stays where an NPC changed a field of the game's. `game`: the game's. `npc`: the
     NPC's, until the game's own value changes. Either way the result reports the conflict."""

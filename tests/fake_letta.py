@@ -51,6 +51,8 @@ class FakeLetta:
     agents: dict[str, Json] = field(default_factory=dict)
     blocks: dict[str, Json] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
+    runs: list[Json] = field(default_factory=list)
+    """Newest first; see `run`."""
     requests: list[str] = field(default_factory=list)
     tokens: list[str | None] = field(default_factory=list)
     url: str = ""
@@ -70,6 +72,13 @@ class FakeLetta:
             "block_ids": [block["id"] for block in made],
         }
         return agent_id
+
+    def run(self, agent_id: str) -> Json:
+        """A run of an agent that has begun; it ends when its `status` says `completed`."""
+        made: Json = {"id": f"run-{uuid.uuid4()}", "agent_id": agent_id, "status": "created"}
+        made["created_at"] = datetime.now(UTC).isoformat()
+        self.runs.insert(0, made)
+        return made
 
     def block(self, agent_id: str, label: str) -> Json:
         """An agent's block as it stands."""
@@ -119,6 +128,7 @@ class FakeLetta:
                 web.patch(core + "/attach/{block_id}", self._attach),
                 web.get(core + "/{label}", self._get_by_label),
                 web.patch(core + "/{label}", self._patch_by_label),
+                web.get("/v1/runs/", self._list_runs),
                 web.post("/v1/blocks/", self._create_block),
                 web.patch("/v1/blocks/{block_id}", self._patch_block),
                 web.delete("/v1/blocks/{block_id}", self._delete_block),
@@ -201,6 +211,10 @@ class FakeLetta:
     async def _delete_agent(self, request: web.Request) -> web.Response:
         gone = self.agents.pop(request.match_info["agent_id"], None)
         return web.json_response(None) if gone else _not_found("Agent")
+
+    async def _list_runs(self, request: web.Request) -> web.Response:
+        limit = int(request.query.get("limit", "100"))
+        return web.json_response(self.runs[:limit])
 
     async def _attach(self, request: web.Request) -> web.Response:
         agent = self.agents.get(request.match_info["agent_id"])

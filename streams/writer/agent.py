@@ -124,6 +124,8 @@ class WriterAgent:
                 longest=settings.letta_probe_interval,
             ),
             give_up=self._give_up_refused,
+            recheck_delay=settings.verify_delay,
+            run_patience=settings.run_patience,
         )
 
     # commands

@@ -23,6 +23,7 @@ import re
 import time
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, Self, TypeVar
 
@@ -40,7 +41,9 @@ from letta_client import (
 from streams.writer.budget import LIMIT
 from streams.writer.document import Document
 from streams.writer.store import (
+    RUNS_LISTED,
     AgentMissingError,
+    AgentRun,
     Block,
     BlockMissingError,
     ConflictError,
@@ -53,6 +56,9 @@ from topics.text import clip
 
 TIMEOUT = 10.0
 """Seconds for a request as a whole, so that an answer that trickles in does not last for ever."""
+
+LONGEST_RUN = 600.0
+"""Seconds after which nobody waits for a run to end."""
 
 _KEPT_ALIVE = 3.0
 # Letta closes a quiet connection after 5 s; a request on its way just then would be lost.
@@ -91,6 +97,16 @@ class _WireTagged(msgspec.Struct):
     id: str
     tags: list[str] = []
     created_at: str | None = None
+
+
+class _WireRun(msgspec.Struct):
+    id: str
+    agent_id: str
+    created_at: datetime
+    status: str = ""
+
+
+_ENDED = frozenset({"completed", "failed", "cancelled", "expired"})
 
 
 def connect(url: str, token: str | None = None, timeout: float = TIMEOUT) -> "LettaStore":
@@ -161,6 +177,16 @@ class LettaStore:
             await self._drop(created.id)
             raise
         return _block(created)
+
+    async def runs(self) -> list[AgentRun]:
+        """The newest runs. One that has been going on for LONGEST_RUN was left by a server that
+        ended in between; nobody is in it any more.
+        """
+        asked = self.client.runs.with_raw_response.list(order="desc", limit=RUNS_LISTED)
+        listed = await self._call("runs", asked, list[_WireRun])
+        return [
+            AgentRun(id=run.id, agent_id=run.agent_id, is_active=_is_active(run)) for run in listed
+        ]
 
     async def read_by_label(self, agent_id: str, label: str) -> Block:
         """One block of an agent; for `direct` alone. Raises BlockMissingError."""
@@ -279,6 +305,11 @@ def _decoded(content: bytes, answer: type[_Answer], operation: str) -> _Answer:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         message = f"Letta's answer to a {operation} is not what Letta answers"
         raise TemporaryError(message) from error
+
+
+def _is_active(run: _WireRun) -> bool:
+    began = run.created_at if run.created_at.tzinfo else run.created_at.replace(tzinfo=UTC)
+    return run.status not in _ENDED and time.time() - began.timestamp() < LONGEST_RUN
 
 
 def _block(wire: _WireBlock) -> Block:

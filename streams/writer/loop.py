@@ -6,9 +6,13 @@ Promises, in the order in which a command meets them:
     a newer one while it waits              `superseded`; the newer one takes its place
     Letta slow, busy, away                  tried again after a growing wait; nobody else waits
     Letta away for several NPCs in a row    nobody asks but a probe now and then (`breaker`)
+    its Letta agent has a run in progress   waits for the end of it, so long at most (`runs`)
     no Letta agent                          parked durably, `failed`; done for real once there is
     refused by Letta, or impossible         a dead letter, parked durably, `failed` with the reason
     a fault of our own                      the same, and a log line with the place
+
+A write is looked after when its agent had a run meanwhile (`rechecks`): what that reverted is
+repaired, and told as a result of its own, `repaired`, without a `done`.
 
 `done` of a command is called once, after its result has been acknowledged. What was not done when
 the loop stopped has no result, and Kafka brings it again. A command that keeps failing for now is
@@ -21,6 +25,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
 import structlog
 
 from streams.writer.agents import AgentOf, Agents
@@ -30,7 +35,9 @@ from streams.writer.herald import Herald, Publish
 from streams.writer.outcome import Effort, result
 from streams.writer.parking import INTERVAL, Parking, Spot
 from streams.writer.queue import Backoff, WorkQueue
+from streams.writer.rechecks import DELAY, Recheck
 from streams.writer.reconcile import reconcile
+from streams.writer.run_watch import PATIENCE, PAUSE, RunWatch
 from streams.writer.stamp import UNKNOWN, Mark, is_before, mark_of
 from streams.writer.store import (
     AgentMissingError,
@@ -64,6 +71,10 @@ LEVELS = {
 """How urgent a reason is, 0 the most."""
 
 _LOOK_LEVEL = 4
+
+
+class _BusyError(Exception):
+    """The agent has a run in progress; it would write old values over ours."""
 
 
 class Update(Protocol):
@@ -100,6 +111,8 @@ class _Job:
     origin: Any = None
     effort: Effort = field(default_factory=Effort)
     is_parking: bool = False
+    is_recheck: bool = False
+    """Looks after a write of ours: nobody waits for it, and it says something only if it must."""
 
 
 class WriteLoop:
@@ -119,12 +132,15 @@ class WriteLoop:
         backoff: Backoff | None = None,
         breaker: Breaker | None = None,
         give_up: GiveUp | None = None,
+        recheck_delay: float = DELAY,
+        run_patience: float = PATIENCE,
         clock: Clock | None = None,
         log: Any = None,
     ) -> None:
         """`park`, `unpark`: keep a parked command where a restart finds it. Times in seconds.
 
-        Without `give_up`, a refused command is parked and leaves no dead letter.
+        Without `give_up`, a refused command is parked and leaves no dead letter. `recheck_delay` 0:
+        no write is looked after; `run_patience` 0: nobody waits for a run to end.
         """
         self.concurrency = concurrency
         self._store, self._update = store, update
@@ -136,6 +152,10 @@ class WriteLoop:
         self._queue: WorkQueue[_Job] = WorkQueue(backoff)
         self._agents, self._parking = Agents(agent_of), Parking(look_interval)
         self._newest: dict[str, Mark] = {}
+        self._watch = RunWatch(
+            store, self._clock, self._log, patience=run_patience, delay=recheck_delay
+        )
+        self._recheck: asyncio.Task[None] | None = None
         self._workers: set[asyncio.Task[None]] = set()
         self._look: asyncio.Task[None] | None = None
         self._timer: Timer | None = None
@@ -157,6 +177,7 @@ class WriteLoop:
             self._tell(job, Outcome.OUTDATED)
             return
         self._newest[npc_id] = mark
+        self._watch.reads(npc_id)
         older = self._queue.put(npc_id, job, LEVELS[command.reason], self._clock.steady())
         self._supersede(older)
         self._pump()
@@ -181,6 +202,7 @@ class WriteLoop:
         for npc_id in others:
             self._parking.free(npc_id)
             self._newest.pop(npc_id, None)
+            self._watch.forget(npc_id)
             self._agents.forget(npc_id)
 
     def standing(self) -> Standing:
@@ -199,7 +221,8 @@ class WriteLoop:
         deadline = asyncio.get_running_loop().time() + seconds
         if self._timer is not None:
             self._timer.cancel()
-        await _finished([*self._workers, *filter(None, [self._look])], seconds)
+        begun = [*self._workers, *filter(None, [self._look, self._recheck]), *self._watch.tasks()]
+        await _finished(begun, seconds)
         left = deadline - asyncio.get_running_loop().time()
         await _finished(self._herald.tasks(), max(left, 0.0))
         return len(self._queue) + self._queue.active + self._herald.pending
@@ -216,6 +239,9 @@ class WriteLoop:
         look_at = self._parking.next_look()
         if self._may_look(now) and look_at is not None and look_at <= now:
             self._look = asyncio.create_task(self._look_for_agents())
+        due = self._watch.next_due()
+        if self._may_recheck(now) and due is not None and due <= now:
+            self._recheck = asyncio.create_task(self._look_after_writes())
         self._set_alarm(now)
 
     def _has_room(self, now: float) -> bool:
@@ -224,9 +250,13 @@ class WriteLoop:
     def _may_look(self, now: float) -> bool:
         return self._look is None and self._in_flight < self._breaker.room(now)
 
+    def _may_recheck(self, now: float) -> bool:
+        return self._recheck is None and self._in_flight < self._breaker.room(now)
+
     @property
     def _in_flight(self) -> int:
-        return len(self._workers) + (self._look is not None)
+        others = (self._look, self._recheck)
+        return len(self._workers) + sum(task is not None for task in others)
 
     def _next(self, now: float) -> tuple[str, _Job] | None:
         return self._queue.take_any(now) if self._breaker.is_probe(now) else self._queue.take(now)
@@ -252,15 +282,18 @@ class WriteLoop:
         opens_at = self._breaker.opens_at(now)
         if opens_at > now:
             has_work = len(self._queue) or self._parking.next_look() is not None
-            return opens_at if has_work else None
+            return opens_at if has_work or self._watch.next_due() is not None else None
         work = self._queue.next_ready(now) if self._has_room(now) else None
         look = self._parking.next_look() if self._may_look(now) else None
-        return min((when for when in (work, look) if when is not None), default=None)
+        recheck = self._watch.next_due() if self._may_recheck(now) else None
+        return min((when for when in (work, look, recheck) if when is not None), default=None)
 
     async def _work(self, npc_id: str, job: _Job) -> None:
         job.effort.attempts += 1
         try:
             finished = await self._ask(npc_id, job)
+        except _BusyError:
+            self._postpone(npc_id, job)
         except TemporaryError as error:
             self._try_again(npc_id, job, error)
         except PermanentError as error:
@@ -269,7 +302,9 @@ class WriteLoop:
             await self._park_job(npc_id, job, PermanentError(self._fault(npc_id, error)))
         else:
             self._queue.finish(npc_id, self._clock.steady())
-            self._tell_result(job, finished)
+            self._look_after(job, finished)
+            if not job.is_recheck or finished.outcome is Outcome.REPAIRED:
+                self._tell_result(job, finished)
 
     async def _ask(self, npc_id: str, job: _Job) -> UpdateResult:
         """An attempt, and what the breaker learns from it."""
@@ -297,9 +332,9 @@ class WriteLoop:
             seconds = round(self._breaker.open_seconds(now), 3)
             self._log.info("breaker_closed", seconds=seconds, waiting=len(self._queue))
 
-    def _unanswered(self, who: str, error: TemporaryError) -> None:
+    def _unanswered(self, who: str, error: StoreError) -> None:
         now, before = self._clock.steady(), self.breaker_state
-        self._breaker.failed(who, now, error.delay)
+        self._breaker.failed(who, now, error.delay if isinstance(error, TemporaryError) else None)
         if before is BreakerState.CLOSED and self.breaker_state is BreakerState.OPEN:
             probe_in = round(self._breaker.opens_at(now) - now, 3)
             self._log.warning("breaker_opened", error=str(error), probe_in=probe_in)
@@ -308,6 +343,7 @@ class WriteLoop:
         npc_id = job.command.npc_id
         agent_id = self._agents.known(npc_id)
         if agent_id is not None:
+            await self._wait_for_run(agent_id, job)
             try:
                 return await self._update_agent(job, agent_id)
             except AgentMissingError:
@@ -332,6 +368,44 @@ class WriteLoop:
                 return agent_id
         raise AgentMissingError(f"no Letta agent of the roster's, none with the tag npc:{npc_id}")
 
+    # -- runs of agents ----------------------------------------------------------------------------
+
+    async def _wait_for_run(self, agent_id: str, job: _Job) -> None:
+        """Raises _BusyError while the agent has a run in progress, as long as we wait for that."""
+        if not job.is_recheck and await self._watch.is_busy(job.command.npc_id, agent_id):
+            raise _BusyError
+
+    def _postpone(self, npc_id: str, job: _Job) -> None:
+        job.effort.attempts -= 1
+        now, level = self._clock.steady(), LEVELS[job.command.reason]
+        self._supersede(self._queue.postpone(npc_id, job, level, now, PAUSE))
+
+    def _look_after(self, job: _Job, finished: UpdateResult) -> None:
+        """Somebody looks at what was written again, unless newer work does anyway."""
+        agent_id = self._agents.known(finished.npc_id)
+        has_written = finished.outcome in (Outcome.APPLIED, Outcome.REPAIRED)
+        if has_written and agent_id is not None and finished.npc_id not in self._queue:
+            self._watch.wrote(job.command, job.mark, agent_id)
+
+    async def _look_after_writes(self) -> None:
+        try:
+            writes = await self._watch.due()
+        except StoreError as error:
+            self._unanswered("", error)
+        else:
+            for write in writes:
+                self._queue_recheck(write)
+        finally:
+            self._recheck = None
+            self._pump()
+
+    def _queue_recheck(self, write: Recheck) -> None:
+        npc_id, now = write.command.npc_id, self._clock.steady()
+        if npc_id not in self._queue:
+            command = msgspec.structs.replace(write.command, reason=Reason.VERIFY)
+            job = _Job(command, write.mark, None, now, is_recheck=True)
+            self._queue.put(npc_id, job, LEVELS[Reason.VERIFY], now)
+
     def _try_again(self, npc_id: str, job: _Job, error: TemporaryError) -> None:
         now, level = self._clock.steady(), LEVELS[job.command.reason]
         self._supersede(self._queue.retry(npc_id, job, level, now, error.delay))
@@ -350,6 +424,10 @@ class WriteLoop:
 
     async def _park_job(self, npc_id: str, job: _Job, why: PermanentError) -> None:
         """A command that was parked before is not kept again, nor is its result told again."""
+        if job.is_recheck:
+            self._queue.finish(npc_id, self._clock.steady())
+            self._log.info("recheck_failed", npc_id=npc_id, error=str(why))
+            return
         try:
             if job.done is not None:
                 await self._keep(job, why)

@@ -11,6 +11,7 @@ chance are arguments.
     newer work for a failing NPC waits as long               a failing server is left alone
     a probe may go before its wait is over, and after one    an outage ends for all when it ends for
     that worked nobody waits for past failures any more      one
+    an NPC that is postponed waits as long as it was told    what it waits for is no failure
 
 No more entries than NPCs with unfinished work; the order needs logarithmic time.
 """
@@ -62,6 +63,8 @@ class WorkQueue(Generic[_Work]):
         self._active: set[str] = set()
         self._failures: dict[str, int] = {}
         self._held_until: dict[str, float] = {}
+        # Held for no failure: neither a probe nor the end of an outage lets them begin.
+        self._postponed: set[str] = set()
         # Entries may be out of date: what an NPC's place says counts.
         self._ready: list[tuple[float, int, str]] = []
         self._later: list[tuple[float, int, str]] = []
@@ -108,18 +111,23 @@ class WorkQueue(Generic[_Work]):
 
     def take_any(self, now: float) -> tuple[str, _Work] | None:
         """The same, but where nobody may begin, who waits after a failure and would be next."""
-        item = self.take(now)
+        item, passed_over = self.take(now), []
         while item is None and self._later:
-            _, _, npc_id = heappop(self._later)
-            if npc_id in self._waiting and npc_id not in self._active:
+            entry = heappop(self._later)
+            npc_id = entry[2]
+            if npc_id in self._postponed:
+                passed_over.append(entry)
+            elif npc_id in self._waiting and npc_id not in self._active:
                 self._active.add(npc_id)
                 item = npc_id, self._waiting.pop(npc_id).work
+        for entry in passed_over:
+            heappush(self._later, entry)
         return item
 
     def release(self, now: float) -> None:
         """Whoever waits after a failure may begin. The next wait is no shorter for that."""
         held, self._later = self._later, []
-        self._held_until.clear()
+        self._held_until = {who: self._held_until[who] for who in self._postponed}
         for _, _, npc_id in held:
             self._schedule(npc_id, now)
 
@@ -127,16 +135,30 @@ class WorkQueue(Generic[_Work]):
         """The work is done, well or for good: the NPC's failures are forgotten."""
         self._active.discard(npc_id)
         self._failures.pop(npc_id, None)
-        self._held_until.pop(npc_id, None)
+        self._hold_no_longer(npc_id)
         self._schedule(npc_id, now)
 
     def retry(
         self, npc_id: str, work: _Work, level: int, now: float, at_least: float | None = None
     ) -> _Work | None:
         """The work failed for now. Returns it if newer work waits already."""
-        self._active.discard(npc_id)
         failures = self._failures[npc_id] = self._failures.get(npc_id, 0) + 1
-        self._held_until[npc_id] = now + self._backoff.delay(failures, at_least)
+        delay = self._backoff.delay(failures, at_least)
+        self._postponed.discard(npc_id)
+        return self._put_back(npc_id, work, level, now, delay)
+
+    def postpone(
+        self, npc_id: str, work: _Work, level: int, now: float, seconds: float
+    ) -> _Work | None:
+        """The work cannot begin yet, for no fault. Returns it if newer work waits already."""
+        self._postponed.add(npc_id)
+        return self._put_back(npc_id, work, level, now, seconds)
+
+    def _put_back(
+        self, npc_id: str, work: _Work, level: int, now: float, seconds: float
+    ) -> _Work | None:
+        self._active.discard(npc_id)
+        self._held_until[npc_id] = now + seconds
         is_superseded = npc_id in self._waiting
         if not is_superseded:
             self._waiting[npc_id] = _Place(work, now + level * AGE_STEP)
@@ -154,7 +176,7 @@ class WorkQueue(Generic[_Work]):
         withdrawn = []
         for npc_id in npc_ids:
             self._failures.pop(npc_id, None)
-            self._held_until.pop(npc_id, None)
+            self._hold_no_longer(npc_id)
             place = self._waiting.pop(npc_id, None)
             if place is not None:
                 withdrawn.append(place.work)
@@ -163,6 +185,10 @@ class WorkQueue(Generic[_Work]):
     def waiting(self) -> list[str]:
         """The NPCs that wait, in no order."""
         return list(self._waiting)
+
+    def _hold_no_longer(self, npc_id: str) -> None:
+        self._held_until.pop(npc_id, None)
+        self._postponed.discard(npc_id)
 
     def _schedule(self, npc_id: str, now: float) -> None:
         place = self._waiting.get(npc_id)

@@ -61,6 +61,18 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
     """For the agent's own tools; it holds nobody else back."""
 
 
+RUNS_LISTED = 100
+"""Runs that one request tells of at most."""
+
+
+class AgentRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run of a Letta agent: it began, and may have ended."""
+
+    id: str
+    agent_id: str
+    is_active: bool
+
+
 class BlockStore(Protocol):
     """Memory blocks of Letta agents. Every method raises StoreError alone."""
 
@@ -88,6 +100,13 @@ class BlockStore(Protocol):
         """A new block for an agent; two requests, and a third that cleans up if the second fails.
 
         Raises ConflictError when the agent got a block of this label meanwhile.
+        """
+        ...
+
+    async def runs(self) -> list[AgentRun]:
+        """The newest runs of all agents, newest first, at most RUNS_LISTED; one request.
+
+        Raises PermanentError where the server does not tell.
         """
         ...
 

@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from streams.writer.store import (
+    RUNS_LISTED,
     AgentMissingError,
+    AgentRun,
     Block,
     BlockMissingError,
     ConflictError,
@@ -107,6 +109,7 @@ class Letta:
         self.excused: dict[str, set[str]] = {}
         """Windows by NPC after which its memory may be wrong until the next full push."""
         self.running = 0
+        self.runs: list[AgentRun] = []
         self._written = 0
 
     def add_agent(self, npc_id: str, agent_id: str, blocks: dict[str, str]) -> None:
@@ -121,6 +124,16 @@ class Letta:
     def block(self, block_id: str) -> Stored | None:
         agent_id, _, label = block_id.rpartition("-")
         return self.agents.get(agent_id, {}).get(label)
+
+    def begin_run(self, agent_id: str) -> AgentRun:
+        run = AgentRun(id=f"run-{len(self.runs)}", agent_id=agent_id, is_active=True)
+        self.runs.insert(0, run)
+        return run
+
+    def end_run(self, run: AgentRun) -> None:
+        self.runs[self.runs.index(run)] = AgentRun(
+            id=run.id, agent_id=run.agent_id, is_active=False
+        )
 
     # what a call comes to
 
@@ -297,6 +310,12 @@ class SimulatedStore:
             self._known[block_id] = block.version if block else -1  # it was told: read again
             raise
 
+    async def runs(self) -> list[AgentRun]:
+        listed: list[AgentRun] = await self._letta.call(
+            self._process, "runs", "runs", lambda: list(self._letta.runs[:RUNS_LISTED])
+        )
+        return listed
+
     async def create(
         self, agent_id: str, label: str, value: str, metadata: dict[str, Any], description: str
     ) -> Block:
@@ -358,10 +377,12 @@ class Npcs:
         if agent_id is not None and not self.is_quiet:
             held = {b.id: b.value for b in letta.agents[agent_id].values()}
             letta.running += 1
-            self.world.timeline.after(random.uniform(0.2, 3.0), self._tool_ends, held)
+            run = letta.begin_run(agent_id)
+            self.world.timeline.after(random.uniform(0.2, 3.0), self._tool_ends, held, run)
 
-    def _tool_ends(self, held: dict[str, str]) -> None:
+    def _tool_ends(self, held: dict[str, str], run: AgentRun) -> None:
         self.world.letta.running -= 1
+        self.world.letta.end_run(run)
         for block_id, value in held.items():
             block = self.world.letta.block(block_id)
             if block is not None:

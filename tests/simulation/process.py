@@ -33,6 +33,8 @@ CONCURRENCY = 2
 SETTINGS = Settings.model_construct(
     letta_concurrency=CONCURRENCY,
     parked_retry_interval=2.0,
+    verify_delay=2.0,
+    run_patience=2.0,
     drain_timeout=2.0,
     force_refresh_interval=100.0,  # within what the filter takes for a clock that is ahead
 )

@@ -18,6 +18,7 @@ from streams.writer.queue import Backoff
 from streams.writer.stamp import UNKNOWN, Mark
 from streams.writer.store import (
     AgentMissingError,
+    AgentRun,
     BlockStore,
     ConflictError,
     OnCall,
@@ -97,6 +98,9 @@ class Scene:
         self.publish_failures = 0
         self.park_failures = 0
         self.given_up: list[tuple[str, str, object]] = []
+        self.listed_runs: list[AgentRun] = []
+        self.runs_asked = 0
+        self.runs_error: StoreError | None = None
         self.logger = CapturingLogger()
         self.loop = WriteLoop(
             cast(BlockStore, self),
@@ -150,6 +154,12 @@ class Scene:
         if self.look_error is not None:
             raise self.look_error
         return {npc_id: self.tagged[npc_id] for npc_id in npc_ids if npc_id in self.tagged}
+
+    async def runs(self) -> list[AgentRun]:
+        self.runs_asked += 1
+        if self.runs_error is not None:
+            raise self.runs_error
+        return list(self.listed_runs)
 
     def observed_by(self, on_call: OnCall) -> Self:
         return self
@@ -917,3 +927,179 @@ async def test_a_storm_of_commands_costs_no_more_than_two_writes_an_npc() -> Non
     newest = {npc_id: offset for npc_id, offset, _ in scene.updates}
     assert set(newest.values()) == {39}
     assert [what for what, _ in scene.events].count("done") == 2000
+
+
+# -- runs of agents --------------------------------------------------------------------------------
+
+
+def running(number: int = 1, agent_id: str = "agent-1", *, is_active: bool = True) -> AgentRun:
+    return AgentRun(id=f"run-{number}", agent_id=agent_id, is_active=is_active)
+
+
+async def test_an_npc_whose_agent_has_a_run_waits_for_the_end_of_it(scene: Scene) -> None:
+    scene.listed_runs = [running()]
+    scene.submit("npc-1")
+    await scene.clock.advance(3.0)
+    assert scene.updates == []
+
+    scene.listed_runs = [running(is_active=False)]
+    await scene.clock.advance(1.0)
+
+    assert scene.outcomes() == [("npc-1@10", "applied")]
+    assert scene.results[0].attempts == 1
+
+
+async def test_a_run_that_does_not_end_holds_an_npc_up_for_so_long_and_no_longer(
+    scene: Scene,
+) -> None:
+    scene.listed_runs = [running()]
+    scene.submit("npc-1", offset=10)
+    await scene.clock.advance(6.0)
+    scene.submit("npc-1", offset=11)
+
+    await scene.clock.advance(5.0)
+
+    assert scene.updates == [("npc-1", 11, "agent-1")]
+
+
+async def test_the_run_of_one_agent_holds_up_no_other_npc(scene: Scene) -> None:
+    scene.roster["npc-2"] = "agent-2"
+    scene.listed_runs = [running()]
+    scene.submit("npc-1")
+    scene.submit("npc-2")
+
+    await quiet()
+
+    assert scene.updates == [("npc-2", 10, "agent-2")]
+
+
+async def test_one_look_at_the_runs_serves_every_npc(scene: Scene) -> None:
+    for number in range(20):
+        scene.submit(f"npc-{number}")
+
+    await quiet()
+
+    assert len(scene.updates) == 20
+    assert scene.runs_asked == 1
+
+
+async def test_a_letta_that_does_not_list_its_runs_holds_up_nobody(scene: Scene) -> None:
+    scene.runs_error = PermanentError("404")
+    scene.submit("npc-1")
+    scene.submit("npc-2")
+
+    await quiet()
+
+    assert len(scene.updates) == 2
+    assert scene.runs_asked == 1
+
+
+async def test_a_letta_that_is_away_for_the_look_is_away_for_the_command(scene: Scene) -> None:
+    scene.runs_error = TemporaryError("no connection")
+    scene.submit("npc-1")
+    await quiet()
+    assert scene.updates == []
+
+    scene.runs_error = None
+    await scene.clock.advance(1.0)
+
+    assert scene.outcomes() == [("npc-1@10", "applied")]
+
+
+async def test_a_probe_never_takes_an_npc_whose_agent_has_a_run(scene: Scene) -> None:
+    scene = Scene(failures=1)
+    scene.answers["npc-1"], scene.roster["npc-2"] = TemporaryError("503"), "agent-2"
+    scene.submit("npc-1")
+    await quiet()
+    scene.listed_runs = [running(1, "agent-1"), running(2, "agent-2")]
+    scene.submit("npc-2")
+
+    await scene.clock.advance(3.0)
+
+    assert len(scene.updates) == 1
+    assert scene.runs_asked < 20
+
+
+async def test_what_a_run_reverted_is_repaired_and_told(scene: Scene) -> None:
+    scene.submit("npc-1")
+    await quiet()
+    scene.listed_runs = [running(is_active=False)]
+    scene.answers["npc-1"] = Outcome.REPAIRED
+
+    await scene.clock.advance(5.0)
+
+    assert scene.outcomes() == [("npc-1@10", "applied"), ("npc-1@10", "repaired")]
+    assert Reason.VERIFY is scene.results[1].reason
+    assert [what for what, _ in scene.events].count("done") == 1
+
+
+async def test_a_look_that_finds_nothing_reverted_says_nothing(scene: Scene) -> None:
+    scene.submit("npc-1")
+    await quiet()
+    scene.listed_runs = [running(is_active=False)]
+    scene.answers["npc-1"] = Outcome.UNCHANGED
+
+    await scene.clock.advance(60.0)
+
+    assert len(scene.updates) == 2
+    assert scene.outcomes() == [("npc-1@10", "applied")]
+
+
+async def test_a_write_that_no_run_can_have_reverted_costs_no_read(scene: Scene) -> None:
+    scene.submit("npc-1")
+
+    await scene.clock.advance(60.0)
+
+    assert len(scene.updates) == 1
+    assert scene.runs_asked == 2
+
+
+async def test_a_newer_command_takes_the_place_of_a_look(scene: Scene) -> None:
+    scene.submit("npc-1", offset=10)
+    await quiet()
+    scene.listed_runs = [running(is_active=False)]
+    await scene.clock.advance(4.0)
+    scene.answers["npc-1"] = Outcome.UNCHANGED
+    scene.submit("npc-1", offset=11)
+
+    await scene.clock.advance(20.0)
+
+    assert [10, 11] == [offset for _, offset, _ in scene.updates]
+
+
+async def test_a_look_that_fails_for_good_parks_nobody(scene: Scene) -> None:
+    scene.submit("npc-1")
+    await quiet()
+    scene.listed_runs = [running(is_active=False)]
+    scene.answers["npc-1"] = PermanentError("422")
+
+    await scene.clock.advance(20.0)
+
+    assert scene.parked == {}
+    assert scene.outcomes() == [("npc-1@10", "applied")]
+
+
+async def test_looks_after_writes_wait_while_letta_is_away(scene: Scene) -> None:
+    scene.submit("npc-1")
+    await quiet()
+    scene.runs_error = TemporaryError("no connection")
+
+    await scene.clock.advance(10.0)
+    asked = scene.runs_asked
+    scene.runs_error, scene.listed_runs = None, [running(is_active=False)]
+    scene.answers["npc-1"] = Outcome.REPAIRED
+    await scene.clock.advance(2.0)
+
+    assert asked <= 8
+    assert scene.outcomes()[-1] == ("npc-1@10", "repaired")
+
+
+async def test_an_npc_that_is_another_workers_now_is_not_looked_at(scene: Scene) -> None:
+    scene.submit("npc-1")
+    await quiet()
+    scene.listed_runs = [running(is_active=False)]
+
+    scene.loop.withdraw(lambda _: False)
+    await scene.clock.advance(20.0)
+
+    assert len(scene.updates) == 1

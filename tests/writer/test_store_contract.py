@@ -228,3 +228,11 @@ async def test_a_block_is_read_and_written_by_label(store: LettaStore, new_agent
     assert (block.value, block.metadata) == ("new", {"k": 1})
     with pytest.raises(BlockMissingError):
         await store.read_by_label(agent_id, "group_members")
+
+
+async def test_runs_are_told_of_without_any(store: LettaStore, new_agent: NewAgent) -> None:
+    agent_id = await new_agent(status="")
+
+    runs = await store.runs()
+
+    assert agent_id not in {run.agent_id for run in runs}

@@ -1,0 +1,122 @@
+"""Keeps the writer and the runs of its agents out of each other's way; `runs` says why.
+
+    before a write   an NPC whose agent has a run in progress waits for its end, `patience` at most
+    after a write    an NPC whose agent has had one is looked at again (`rechecks`)
+
+Both go by the same look at the runs of all agents: one request, that serves whoever asks while it
+is fresh. A Letta that does not list its runs holds up nobody; then every write is looked after.
+"""
+
+import asyncio
+from typing import Any
+
+from streams.writer.clock import Clock
+from streams.writer.rechecks import Recheck, Rechecks
+from streams.writer.runs import Runs
+from streams.writer.stamp import Mark
+from streams.writer.store import BlockStore, PermanentError, StoreError
+from topics.models import UpdateCommand
+
+PATIENCE = 10.0
+"""Seconds an NPC waits for its agent's run to end before it is written all the same."""
+
+PAUSE = 0.5
+"""Seconds between two tries of an NPC whose agent has a run in progress."""
+
+_UNKNOWN_FOR = 60.0
+_RETRY = 1.0
+
+
+class RunWatch:
+    """What the writer asks about runs. `patience`, `delay`: seconds; 0 for never."""
+
+    def __init__(
+        self, store: BlockStore, clock: Clock, log: Any, *, patience: float, delay: float
+    ) -> None:
+        self._store, self._clock, self._log = store, clock, log
+        self._patience = patience
+        self._runs, self._rechecks = Runs(), Rechecks(delay)
+        self._busy_since: dict[str, float] = {}
+        """When an NPC that waits for its agent's run began to."""
+        self._untold_until = 0.0
+        """Letta does not list its runs, as far as we know."""
+        self._not_before = 0.0
+        """Of the next look after writes: the last one failed."""
+        self._asking: asyncio.Task[None] | None = None
+
+    # before a write
+
+    async def is_busy(self, npc_id: str, agent_id: str) -> bool:
+        """Whether to wait: the agent has a run in progress, and our patience lasts.
+
+        Raises TemporaryError where Letta does not answer.
+        """
+        if not self._patience:
+            return False
+        await self._know_runs()
+        if not self._runs.is_running(agent_id):
+            self._busy_since.pop(npc_id, None)
+            return False
+        now = self._clock.steady()
+        return now - self._busy_since.setdefault(npc_id, now) < self._patience
+
+    # after a write
+
+    def wrote(self, command: UpdateCommand, mark: Mark, agent_id: str) -> None:
+        """A write was carried out."""
+        write = Recheck(command, mark, agent_id, self._runs.looks)
+        self._rechecks.put(write, self._clock.steady())
+
+    def reads(self, npc_id: str) -> None:
+        """A newer command reads the NPC's memory anyway."""
+        self._rechecks.forget(npc_id)
+
+    def forget(self, npc_id: str) -> None:
+        """The NPC is another worker's now."""
+        self._rechecks.forget(npc_id)
+        self._busy_since.pop(npc_id, None)
+
+    def next_due(self) -> float | None:
+        """When to look after writes; None: there is none."""
+        due = self._rechecks.next_due()
+        return None if due is None else max(due, self._not_before)
+
+    async def due(self) -> list[Recheck]:
+        """The writes to be looked after now. Raises StoreError; then not again for a second."""
+        if self._is_told:
+            try:
+                await self._ask_once()
+            except StoreError:
+                self._not_before = self._clock.steady() + _RETRY
+                raise
+        runs = self._runs if self._is_told else None
+        return self._rechecks.take_due(self._clock.steady(), runs)
+
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """What is under way."""
+        return [self._asking] if self._asking is not None else []
+
+    # the look
+
+    @property
+    def _is_told(self) -> bool:
+        return self._clock.steady() >= self._untold_until
+
+    async def _know_runs(self) -> None:
+        if self._is_told and not self._runs.is_fresh(self._clock.steady()):
+            await self._ask_once()
+
+    async def _ask_once(self) -> None:
+        """Whoever asks while a request is on its way waits for the same answer."""
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask())
+        await asyncio.shield(self._asking)
+
+    async def _ask(self) -> None:
+        try:
+            self._runs.told(await self._store.runs(), self._clock.steady())
+        except PermanentError as error:
+            self._untold_until = self._clock.steady() + _UNKNOWN_FOR
+            self._log.warning("runs_not_told", error=str(error))
+        finally:
+            self._asking = None
