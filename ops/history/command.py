@@ -127,7 +127,7 @@ def _changes(timeline: Timeline, last: int | None) -> Iterator[Text]:
     entries = list(told(timeline.entries))
     shown = _last(entries, last)
     if len(shown) < len(entries):
-        yield Text(f"{len(entries) - len(shown):,} earlier entries are left out.", style="dim")
+        yield Text(f"Earlier entries left out: {len(entries) - len(shown):,}.", style="dim")
     for entry in shown:
         yield from view.entry_lines(entry)
     if not entries:

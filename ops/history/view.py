@@ -214,7 +214,7 @@ def _quoted(text: str | None) -> str:
 
 
 def _block(block: Standing, known: Memory) -> Iterator[Text]:
-    yield _field(block.label, f"  {_verdict(block)}")
+    yield Text.assemble((f"{block.label:<15}", "bold"), _verdict(block))
     if block.verdict is Verdict.FOREIGN:
         yield from (_indented(line) for line in _memory(block.memory) if "not known" not in line)
     yield from (_indented(change_line(change)) for change in block.changes)
@@ -223,17 +223,17 @@ def _block(block: Standing, known: Memory) -> Iterator[Text]:
 
 
 def _verdict(block: Standing) -> str:
-    seen = f" at {iso(block.observed_at)}" if block.observed_at is not None else ""
+    seen = f", seen at {iso(block.observed_at)}" if block.observed_at is not None else ""
     match block.verdict:
         case Verdict.MISSING:
             return "is not there yet"
         case Verdict.FOREIGN:
             return "was never written by rollcall"
         case Verdict.AS_WRITTEN:
-            return f"as rollcall wrote it, from what the game saw{seen}"
+            return f"as rollcall wrote it{seen}"
         case Verdict.EDITED:
-            what = "somebody changed the game's part" if block.changes else "the game's part stands"
-            return f"edited since rollcall wrote it, from what the game saw{seen}; {what}"
+            what = "the game's part, too" if block.changes else "not the game's part"
+            return f"edited since rollcall wrote it{seen}; {what}"
 
 
 def unlike_history(block: Standing, known: Memory) -> tuple[Change, ...]:

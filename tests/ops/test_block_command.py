@@ -89,14 +89,14 @@ def test_changes_are_listed_newest_last(connection: KafkaConnection) -> None:
     done = run("npc-7", "--diff", "--last", "3", "--no-live")
 
     assert [
-        "1 earlier entries are left out.",
+        "Earlier entries left out: 1.",
         "nothing new until 2026-11-23T09:33:54Z: 1 unchanged",
         "  + Bob (1002) joined: short, green hat",
         "  - Alice (1001) left",
     ] == [
         line.removeprefix("2026-11-23T09:33:54Z  ")
         for line in done.stdout.splitlines()
-        if line.startswith(("  +", "  -", "1 ")) or "nothing new" in line
+        if line.startswith(("  +", "  -", "Earlier")) or "nothing new" in line
     ]
     entries = told("npc-7", "--diff", "--no-live")["entries"]
     assert outcomes == [entry["outcome"] for entry in entries]
@@ -269,6 +269,7 @@ def test_what_stands_in_letta_is_told_beside_what_was_written(
     assert ["Alice", "Bob"] == names(untouched["live"]["blocks"][0]["memory"])
     status = edited["live"]["blocks"][1]
     assert ("edited", []) == (status["verdict"], status["changes"])
+    assert "as written" == edited["live"]["blocks"][0]["verdict"]
     assert [["my feet hurt"]] == [each["value"] for each in status["additions"]]
 
 

@@ -32,6 +32,8 @@ from topics.models import (
 BOTH = ("group_members", "status")
 ORIGIN = "applied (members), seen at 2026-11-23T09:33:{}Z, wrote group_members, status"
 
+SEEN = "seen at 2026-11-23T09:33:33Z"
+
 
 def result(
     of: UpdateCommand,
@@ -230,6 +232,18 @@ def test_a_confirmation_whose_command_is_gone_leaves_the_memory_known() -> None:
     found = timeline([first], results)
 
     assert memory(ALICE) == found.entries[-1].after
+
+
+@pytest.mark.parametrize("outcome", [Outcome.APPLIED, Outcome.REPAIRED, Outcome.UNCHANGED])
+@pytest.mark.parametrize("labels", [[], ["status"]])
+def test_a_block_that_needed_no_write_says_what_the_command_says(
+    outcome: Outcome, labels: list[str]
+) -> None:
+    said = step(1, ALICE)
+
+    found = timeline([said], [result(said.command, outcome, blocks=labels)])
+
+    assert memory(ALICE) == found.entries[0].after
 
 
 def test_a_failure_that_wrote_one_block_changed_that_part() -> None:
@@ -432,6 +446,24 @@ def test_a_card_tells_what_failed_since_and_what_is_on_its_way() -> None:
         "  Alice (1001): tall, red scarf",
         "failed      once since, last at 2026-11-23T09:33:54Z: it is full",
         "pending     (members), issued at 2026-11-23T09:34:03Z",
+    ] == lines
+
+
+def test_what_stands_in_letta_is_told_in_words() -> None:
+    there = blocks(desired(ALICE))
+    there["status"] = edited(there["status"], {"current_location": "the moon", "mood": "low"})
+
+    lines = [line.plain for line in live_lines(Live("agent-1", standing(there)), memory(BOB))]
+
+    assert [
+        "in Letta    agent agent-1",
+        f"  group_members  as rollcall wrote it, {SEEN}",
+        "    which is not what the history ends with:",
+        "    + Alice (1001) joined: tall, red scarf",
+        "    - Bob (1002) left",
+        f"  status         edited since rollcall wrote it, {SEEN}; the game's part, too",
+        '    ~ location "the moon", before "Market Square"',
+        '    the NPC\'s own  mood: "low"',
     ] == lines
 
 
