@@ -33,6 +33,7 @@ COMMANDS = {
     "worker": Entry("ops.cli:worker", "Run splitter, filter and writer, or some of them."),
     "publish": Entry("ops.publish:publish", "Send snapshots from a file or standard input."),
     "check": Entry("ops.check:check", "Tell whether everything is in place."),
+    "block": Entry("ops.history.command:block", "What an NPC's memory was, and how it changed."),
     "dead-letters": Entry("ops.dead_letters.command:dead_letters", "What failed, and another try."),
     "config": Entry("ops.config:config", "Print every setting, its value and its source."),
     "bench": Entry("ops.bench.command:bench", "Measure."),

@@ -167,12 +167,12 @@ CATALOGUE: Final[tuple[Topic, ...]] = (
         key="npc_id",
         cleanup=Cleanup.COMPACT_DELETE,
         # The newest command of an NPC is all a writer needs; a day before compaction lets
-        # `rollcall explain` show the ones before it.
+        # `rollcall explain` and `rollcall block` show the ones before it.
         retention=7 * _DAY,
         retention_bytes=512 * _MIB,
         compaction_lag=_DAY,
         written_by=("filter",),
-        read_by=("writer", "rollcall explain"),
+        read_by=("writer", "rollcall explain", "rollcall block"),
         model=UpdateCommand,
         purpose="The whole state that one NPC's memory shall have.",
     ),
@@ -183,7 +183,7 @@ CATALOGUE: Final[tuple[Topic, ...]] = (
         retention=7 * _DAY,
         retention_bytes=256 * _MIB,
         written_by=("writer",),
-        read_by=("console", "rollcall explain"),
+        read_by=("console", "rollcall explain", "rollcall block"),
         model=UpdateResult,
         purpose="What became of a command.",
     ),

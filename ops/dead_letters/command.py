@@ -19,10 +19,10 @@ from rich.console import Console
 from ops.dead_letters import view
 from ops.dead_letters.letter import Fate, Letter, LetterId, Selection, Told
 from ops.dead_letters.mailbox import Mailbox
-from ops.dead_letters.moment import Moment
 from ops.dead_letters.requeue import Edit, Requeue, Rules
-from ops.dead_letters.visible import pretty
 from ops.failure import Failure
+from ops.moment import Moment
+from ops.visible import pretty
 from streams.settings import Settings
 from topics.connection import KafkaConnection
 

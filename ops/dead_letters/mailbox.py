@@ -4,22 +4,14 @@ Values pass through one at a time and only marks are kept: a topic of a
 gigabyte needs little memory.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
-from typing import Any
-
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from collections.abc import AsyncIterator, Collection
 
 from ops.dead_letters.letter import REQUEUED_FROM, Letter, LetterId, Mark, read
 from ops.dead_letters.verdict import Newest
-from ops.failure import Failure
+from ops.records import records
 from ops.tables import demand_topics, silence_client
-from topics.catalogue import DEAD_LETTER_LIMIT, DEAD_LETTERS
+from topics.catalogue import DEAD_LETTERS
 from topics.connection import KafkaConnection
-
-SILENCE = 30.0
-"""Seconds without a single record after which a broker has stopped answering."""
 
 
 class Mailbox:
@@ -67,42 +59,3 @@ class Mailbox:
 
 def _requeued_from(headers: Collection[tuple[str, bytes | None]]) -> str:
     return (dict(headers).get(REQUEUED_FROM) or b"").decode(errors="replace")
-
-
-async def records(connection: KafkaConnection, name: str) -> AsyncIterator[Any]:
-    """Every record that stands on a topic now, in the order of each partition."""
-    topic = connection.topic(name)
-    async with _consumer(connection, topic) as consumer:
-        ends = await consumer.end_offsets(consumer.assignment())
-        while fetched := await _fetched(consumer, ends, topic):
-            for record in fetched:
-                if record.offset < ends[TopicPartition(topic, record.partition)]:
-                    yield record
-
-
-@asynccontextmanager
-async def _consumer(connection: KafkaConnection, topic: str) -> AsyncIterator[Any]:
-    consumer = AIOKafkaConsumer(
-        topic,
-        **connection.client_options(),
-        group_id=None,
-        auto_offset_reset="earliest",
-        max_partition_fetch_bytes=DEAD_LETTER_LIMIT,
-    )
-    try:
-        await consumer.start()
-        yield consumer
-    finally:
-        await consumer.stop()
-
-
-async def _fetched(consumer: Any, ends: Mapping[TopicPartition, int], topic: str) -> list[Any]:
-    """The next records; none once the ends are reached. A Failure after a long silence."""
-    try:
-        async with asyncio.timeout(SILENCE):
-            while [p for p, end in ends.items() if await consumer.position(p) < end]:
-                if fetched := await consumer.getmany(timeout_ms=500):
-                    return [record for records in fetched.values() for record in records]
-            return []
-    except TimeoutError:
-        raise Failure(f"{topic} could not be read to its end.") from None

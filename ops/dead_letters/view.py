@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ops.dead_letters.letter import Letter, LetterId, Mark, Told
-from ops.dead_letters.moment import iso
-from ops.dead_letters.visible import pretty, visible
+from ops.moment import iso
+from ops.visible import pretty, visible
 
 _KEY_SHOWN = 60
 _HEADER_SHOWN = 600

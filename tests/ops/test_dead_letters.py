@@ -17,7 +17,6 @@ from ops.dead_letters.letter import (
     mark_headers,
     read,
 )
-from ops.dead_letters.moment import Moment
 from ops.dead_letters.requeue import WAVE, waves
 from ops.dead_letters.verdict import (
     Attempt,
@@ -29,7 +28,8 @@ from ops.dead_letters.verdict import (
     target,
 )
 from ops.dead_letters.view import page
-from ops.dead_letters.visible import pretty, visible
+from ops.moment import Moment
+from ops.visible import pretty, visible
 from topics.catalogue import BY_NAME, CATALOGUE, DEAD_LETTERS
 from topics.dead_letter import headers_for
 
@@ -123,6 +123,7 @@ def test_a_selection_takes_what_fits_all_its_filters(
     ("text", "seconds"),
     [
         ("90s", NOW - 90),
+        ("-10m", NOW - 600),
         ("2h", NOW - 7200),
         ("1795426413.5", 1_795_426_413.5),
         ("2026-11-23T09:33:33Z", 1_795_426_413.0),

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 from click.testing import CliRunner, Result
 
 from ops.cli import main
-from ops.dead_letters.mailbox import records
+from ops.records import records
 from ops.tables import admin_client
 from ops.topics_admin import apply
 from topics.connection import KafkaConnection

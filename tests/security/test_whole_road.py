@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ops.dead_letters.mailbox import records
 from ops.embedded import free_port
+from ops.records import records
 from tests.integration.harness import ROOT, until
 from tests.security.broker import SECRET, Certificate, SecureBroker
 from topics.connection import KafkaConnection

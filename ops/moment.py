@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 import click
 
-_AGO = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
+_AGO = re.compile(r"-?(\d{1,9})([smhd])", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 class Moment(click.ParamType):
-    """Seconds since the epoch, from `2026-11-23T09:33Z`, `1795426413` or `90m`."""
+    """Seconds since the epoch, from `2026-11-23T09:33Z`, `1795426413`, `90m` or `-90m`."""
 
     name = "time"
 
