@@ -1006,20 +1006,6 @@ async def test_a_letta_that_is_away_for_the_look_is_away_for_the_command(scene: 
     assert scene.outcomes() == [("npc-1@10", "applied")]
 
 
-async def test_a_probe_never_takes_an_npc_whose_agent_has_a_run(scene: Scene) -> None:
-    scene = Scene(failures=1)
-    scene.answers["npc-1"], scene.roster["npc-2"] = TemporaryError("503"), "agent-2"
-    scene.submit("npc-1")
-    await quiet()
-    scene.listed_runs = [running(1, "agent-1"), running(2, "agent-2")]
-    scene.submit("npc-2")
-
-    await scene.clock.advance(3.0)
-
-    assert len(scene.updates) == 1
-    assert scene.runs_asked < 20
-
-
 async def test_what_a_run_reverted_is_repaired_and_told(scene: Scene) -> None:
     scene.submit("npc-1")
     await quiet()

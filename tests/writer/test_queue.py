@@ -137,6 +137,35 @@ def test_a_probe_goes_before_its_wait_is_over_where_nobody_else_may() -> None:
     assert [work.take_any(0.5) for _ in range(4)] == [("fresh", 1), ("a", 1), ("b", 1), None]
 
 
+def test_what_is_postponed_waits_through_probes_and_the_end_of_an_outage() -> None:
+    work = queue()
+    for name in ("failed", "postponed"):
+        work.put(name, 1, 0, now=0.0)
+        work.take(0.0)
+    work.retry("failed", 1, 0, now=0.0)
+    work.postpone("postponed", 1, 0, now=0.0, seconds=3.0)
+
+    probes = [work.take_any(0.1), work.take_any(0.1)]
+    work.release(0.1)
+
+    assert [("failed", 1), None] == probes
+    assert [] == taken(work, 2.9)
+    assert ["postponed"] == taken(work, 3.0)
+
+
+def test_postponing_is_no_failure() -> None:
+    work = queue()
+    work.put("a", 1, 0, now=0.0)
+    for now in (0.0, 1.0, 2.0):
+        work.take(now)
+        work.postpone("a", 1, 0, now=now, seconds=1.0)
+    work.take(3.0)
+
+    work.retry("a", 1, 0, now=3.0)
+
+    assert 4.0 == work.next_ready(3.0)
+
+
 def test_a_released_npc_may_begin_and_its_next_wait_is_no_shorter() -> None:
     work = queue()
     work.put("a", 1, 0, now=0.0)
