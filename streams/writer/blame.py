@@ -29,6 +29,10 @@ Facts = Mapping[str, str]
 
 ABSENT = ""
 
+TEXT = ""
+"""The fact that stands for a value in which nothing is told otherwise: its whole text. So a block
+that a tool wrote anew in sentences is no write-back of what it held before our first write."""
+
 VERSIONS = 8
 """Earlier values remembered. At most one write in three seconds: a step of half a minute."""
 
@@ -39,8 +43,13 @@ _HASH_LENGTH = 12
 
 
 def facts_of(values: Mapping[str, object]) -> dict[str, str]:
-    """The facts of a document's game part. `values`: JSON values."""
+    """The facts of a game part that we wrote. `values`: JSON values."""
     return {name: _hash(value) for name, value in values.items()}
+
+
+def facts_found(values: Mapping[str, object], text: str) -> dict[str, str]:
+    """The facts of a game part as found in a block, whose `text` may hold none."""
+    return facts_of(values or {TEXT: text.strip()})
 
 
 def changes(found: Facts, written: Facts) -> dict[str, str]:
@@ -55,7 +64,7 @@ def written_back(changed: Facts, before: Iterable[Facts]) -> frozenset[str]:
     `before`: the earlier values, newest last, each as its changes from our last write.
     """
     versions = tuple(before)
-    new = {name for name in changed if not any(changed[name] == v.get(name) for v in versions)}
+    new = {name for name in changed if name != TEXT and _is_new(name, changed[name], versions)}
     for version in reversed(versions):
         same = frozenset(name for name in version if changed.get(name) == version[name])
         if same and new.union(same).issuperset({*changed, *version}):
@@ -76,6 +85,10 @@ def remembered(
     newest_first = [version for version in reversed(versions) if version]
     distinct = [v for n, v in enumerate(newest_first) if v not in newest_first[:n]][:VERSIONS]
     return tuple(reversed(_within_limit(distinct)))
+
+
+def _is_new(name: str, fact: str, versions: Iterable[Facts]) -> bool:
+    return all(fact != version.get(name) for version in versions)
 
 
 def _unlike(version: Facts, written: Facts) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from streams.settings import ConflictPolicy
-from streams.writer.blame import facts_of
+from streams.writer.blame import facts_found, facts_of
 from streams.writer.budget import LIMIT, fitted
 from streams.writer.document import Document, Reading, read, render
 from streams.writer.matching import APPEARANCE, MEMBER_FIELDS, NAME, Entry, Group, matched
@@ -60,10 +60,10 @@ def group_document(
 
     Raises DoesNotFitError, or ValueError for a time that no calendar has.
     """
-    reading = read(theirs)
+    reading = read(theirs, (*_GAME_FIELDS, *MEMBER_FIELDS))
     crowd = crowd_of(reading.document)
     group = matched(crowd.members, desired.members, stamp)
-    judge = _judge(rules.policy, group, stamp)
+    judge = _judge(theirs, rules.policy, group, stamp)
     kept = _kept(group, judge)
     draft = _draft(group, _shown(group, kept), crowd.others)
     document = _settled(reading, draft, group, iso_time(observed_at), limit)
@@ -198,11 +198,11 @@ def _line(names: list[str], did: str) -> str:
 # -- whose value stays -----------------------------------------------------------------------------
 
 
-def _judge(policy: ConflictPolicy, group: Group, stamp: Stamp) -> Judge:
+def _judge(theirs: str, policy: ConflictPolicy, group: Group, stamp: Stamp) -> Judge:
     last = {**facts_of(group.base), **stamp.kept}
     entries = itertools.chain(*group.claimed.values(), group.leaving)
     told = {e.who: _row(e.fields) for e in entries if e.is_ours or e.who in group.claimed}
-    return Judge.over(policy, last, facts_of(told), stamp.before)
+    return Judge.over(policy, last, facts_found(told, theirs), stamp.before)
 
 
 def _kept(group: Group, judge: Judge) -> dict[str, dict[str, str]]:

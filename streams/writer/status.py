@@ -2,7 +2,7 @@
 
 What stood there before comes from our stamp where there is one: what an NPC or an agent's
 write-back made of the block does not count as a place the NPC has been to. Without our stamp, from
-the block: a JSON object, or a line as "Location: X | Action: Y".
+the block: a JSON object, a line as "Location: X | Action: Y", or such pieces on lines of their own.
 
     field              value
     -----------------  ---------------------------------------------------------------------------
@@ -21,7 +21,7 @@ import re
 from collections.abc import Mapping
 
 from streams.settings import ConflictPolicy
-from streams.writer.blame import facts_of
+from streams.writer.blame import facts_found, facts_of
 from streams.writer.budget import LIMIT, checked
 from streams.writer.document import UNSORTED, Document, read, render
 from streams.writer.merge import Claim, Judge, Rendered, conflict_over, is_base_news, npc_part
@@ -63,7 +63,8 @@ _LABELS = {
     "movement": MOVEMENT,
     "movement state": MOVEMENT,
 }
-_LABELLED = re.compile(r"\s*([^\W\d_][\w ]{0,40}?)\s*:\s*(.*?)\s*", re.DOTALL)
+_PIECES = re.compile(r"[|\n]")
+_LABELLED = re.compile(r"\s*(?:[-*]\s+)?([^\W\d_][\w ]{0,40}?)\s*:\s*(.*?)\s*", re.DOTALL)
 
 
 def status_document(
@@ -78,12 +79,12 @@ def status_document(
 
     Raises DoesNotFitError.
     """
-    reading = read(theirs)
+    reading = read(theirs, FIELDS)
     found = _with_labelled_line(reading.document)
     before = _texts(found if stamp.base is None else stamp.base)
     is_repeat = stamp.base is not None and stamp.observed_at == observed_at
     ours = _fields(desired, before, is_repeat)
-    judge = _judge(rules.policy, found, stamp)
+    judge = _judge(theirs, rules.policy, found, stamp)
     claims = {name: Claim(before.get(name), ours[name], found.get(name)) for name in FIELDS}
     kept = _kept(claims, judge) if stamp.base is not None else {}
     shown = {**ours, **kept}
@@ -100,10 +101,10 @@ def status_document(
     )
 
 
-def _judge(policy: ConflictPolicy, found: Document, stamp: Stamp) -> Judge:
+def _judge(theirs: str, policy: ConflictPolicy, found: Document, stamp: Stamp) -> Judge:
     last = {**facts_of(_texts(stamp.base or {})), **stamp.kept}
     told = {name: found[name] for name in FIELDS if name in found}
-    return Judge.over(policy, last, facts_of(told), stamp.before)
+    return Judge.over(policy, last, facts_found(told, theirs), stamp.before)
 
 
 def _kept(claims: Mapping[str, Claim], judge: Judge) -> dict[str, str]:
@@ -166,7 +167,7 @@ def _with_labelled_line(document: Document) -> Document:
 
 def _labelled(line: str) -> Document:
     fields: Document = {}
-    for piece in line.split("|"):
+    for piece in _PIECES.split(line):
         match = _LABELLED.fullmatch(piece)
         if match is None:
             return {}
