@@ -81,7 +81,8 @@ def remembered(
     """
     moved = {name: last.get(name, ABSENT) for name in changes(last, written)}
     versions = [_unlike({**moved, **version}, written) for version in before]
-    versions.append(changes(found, written))
+    # Two versions, where somebody edited in between: a step may have begun before or after that.
+    versions += [moved, changes(found, written)] if last else [changes(found, written)]
     newest_first = [version for version in reversed(versions) if version]
     distinct = [v for n, v in enumerate(newest_first) if v not in newest_first[:n]][:VERSIONS]
     return tuple(reversed(_within_limit(distinct)))

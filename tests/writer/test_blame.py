@@ -7,6 +7,7 @@ from streams.writer.blame import (
     FACTS_LIMIT,
     VERSIONS,
     changes,
+    facts_found,
     facts_of,
     remembered,
     written_back,
@@ -82,6 +83,27 @@ def test_what_was_edited_and_then_put_right_may_be_written_back_as_well() -> Non
     before = remembered(before, facts_of(INN), facts_of(sulking), facts_of(INN))
 
     assert written_back(changes(facts_of(sulking), facts_of(INN)), before) == {"doing"}
+
+
+def test_what_stood_there_before_an_edit_that_we_wrote_over_may_be_written_back() -> None:
+    sulking = {**MARKET, "doing": "sulking"}
+    before = history(MARKET)
+
+    before = remembered(before, facts_of(MARKET), facts_of(sulking), facts_of(WELL))
+
+    for found in (MARKET, sulking):
+        changed = changes(facts_of(found), facts_of(WELL))
+        assert written_back(changed, before) == {"place", "doing"}
+
+
+def test_a_text_that_tells_nothing_of_ours_is_no_write_back_of_the_empty_block() -> None:
+    before = remembered((), {}, facts_found({}, ""), facts_of(MARKET))
+
+    def blamed_for(text: str) -> frozenset[str]:
+        return written_back(changes(facts_found({}, text), facts_of(MARKET)), before)
+
+    assert blamed_for("I stand at the well.") == frozenset()
+    assert blamed_for(" ") >= {"place", "doing"}
 
 
 Values = list[dict[str, str]]
