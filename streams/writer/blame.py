@@ -5,7 +5,7 @@ began. So what stands there then is, in the game's part, what stood there before
 writes. The stamp keeps the game's part of those values, not as text but as what told them apart
 from the value that we wrote last: a short hash by fact, for the last `VERSIONS` writes.
 
-    a fact: a member (name and appearance together), or a field of the status
+    a fact: the name or the appearance of a member, or a field of the status
 
     what stands there                                     the facts that differ from our last write
     ----------------------------------------------------  -----------------------------------------
@@ -16,8 +16,9 @@ from the value that we wrote last: a short hash by fact, for the last `VERSIONS`
                                                           program did, or the step began before the
                                                           values remembered here
 
-The order of members or fields does not matter, nor what the NPC wrote into fields of its own. The
-same text written once more on purpose looks like a write-back; nothing in Letta tells them apart.
+So a write-back is never named where there was none but for a text written once more on purpose,
+which nothing in Letta tells apart. Whether a text is to be trusted asks less: `seen_before`.
+The order of members or fields does not matter, nor what the NPC wrote into fields of its own.
 """
 
 import json
@@ -70,6 +71,15 @@ def written_back(changed: Facts, before: Iterable[Facts]) -> frozenset[str]:
         if same and new.union(same).issuperset({*changed, *version}):
             return same
     return frozenset()
+
+
+def seen_before(changed: Facts, before: Iterable[Facts]) -> frozenset[str]:
+    """The facts that stood so before one of our last writes, whatever stood beside them then.
+
+    More than `written_back`: an agent may hold a value that we never wrote over as a whole.
+    """
+    versions = tuple(before)
+    return frozenset(name for name in changed if not _is_new(name, changed[name], versions))
 
 
 def remembered(

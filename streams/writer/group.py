@@ -69,7 +69,7 @@ def group_document(
     document = _settled(reading, draft, group, iso_time(observed_at), limit)
     said = _said(group, kept, document[MEMBERS])
     base: Document = {MEMBERS: [[who, *texts.values()] for who, texts in said.items()]}
-    facts = facts_of({m.id: _row(document[MEMBERS][m.id]) for m in group.desired})
+    facts = facts_of(_texts_of({m.id: document[MEMBERS][m.id] for m in group.desired}))
     is_same = _is_observed(document, reading)
     return Rendered(
         value=theirs if is_same else render(document),
@@ -77,7 +77,7 @@ def group_document(
         conflicts=_conflicts(group, said, document, crowd.others, judge),
         absent=_absent(group, stamp),
         gone=_gone(group, stamp),
-        kept={who: facts[who] for who in kept},
+        kept={fact: facts[fact] for fact in _texts_of(kept)},
         before=judge.remembers(facts),
         is_base_news=is_same and is_base_news(rules.policy, stamp.base, base),
     )
@@ -199,10 +199,11 @@ def _line(names: list[str], did: str) -> str:
 
 
 def _judge(theirs: str, policy: ConflictPolicy, group: Group, stamp: Stamp) -> Judge:
-    last = {**facts_of(group.base), **stamp.kept}
+    base = {who: _base_texts(who, group) for who in group.base}
+    last = {**facts_of(_texts_of(base)), **stamp.kept}
     entries = itertools.chain(*group.claimed.values(), group.leaving)
-    told = {e.who: _row(e.fields) for e in entries if e.is_ours or e.who in group.claimed}
-    return Judge.over(policy, last, facts_found(told, theirs), stamp.before)
+    told = {e.who: e.fields for e in entries if e.is_ours or e.who in group.claimed}
+    return Judge.over(policy, last, facts_found(_texts_of(told), theirs), stamp.before)
 
 
 def _kept(group: Group, judge: Judge) -> dict[str, dict[str, str]]:
@@ -218,7 +219,9 @@ def _kept_fields(member: Member, group: Group, judge: Judge) -> dict[str, str]:
     return {
         name: found[name]
         for name, limit in _LIMITS.items()
-        if judge.lets_stand(member.id, Claim(base[name], ours[name], found.get(name)), limit)
+        if judge.lets_stand(
+            _fact(member.id, name), Claim(base[name], ours[name], found.get(name)), limit
+        )
     }
 
 
@@ -255,8 +258,18 @@ def _own(who: str, group: Group) -> Entry | None:
     return next((entry for entry in group.claimed[who] if entry.who == who), None)
 
 
-def _row(fields: Document) -> list[object]:
-    return [fields.get(name) for name in MEMBER_FIELDS]
+def _fact(who: str, name: str) -> str:
+    return f"{who}.{name}"
+
+
+def _texts_of(members: Mapping[str, Mapping[str, Any]]) -> dict[str, object]:
+    """The game's part of members, by fact."""
+    return {
+        _fact(who, name): fields[name]
+        for who, fields in members.items()
+        for name in MEMBER_FIELDS
+        if name in fields
+    }
 
 
 # -- what goes along with the value ----------------------------------------------------------------
@@ -282,11 +295,11 @@ def _conflicts(
 def _conflicts_over(
     who: str, group: Group, ours: dict[str, str], written: Document, judge: Judge
 ) -> list[Conflict]:
-    path, by = f"{LABEL}.{MEMBERS}.{who}", judge.author(who)
+    path = f"{LABEL}.{MEMBERS}.{who}"
     base = _base_texts(who, group)
     own = _own(who, group)
     if own is None:
-        return conflict_over(path, Claim(base, ours, None), ours, by)
+        return conflict_over(path, Claim(base, ours, None), ours, judge.author(_fact(who, NAME)))
     return [
         conflict
         for name in MEMBER_FIELDS
@@ -294,7 +307,7 @@ def _conflicts_over(
             f"{path}.{name}",
             Claim(base[name], ours[name], own.fields.get(name)),
             written[name],
-            by,
+            judge.author(_fact(who, name)),
         )
     ]
 
@@ -312,7 +325,7 @@ def _returned(entry: Entry, judge: Judge) -> Conflict:
         ours=None,
         theirs={name: entry.fields[name] for name in MEMBER_FIELDS if name in entry.fields},
         kept=None,
-        by=judge.author(entry.who),
+        by=judge.author(_fact(entry.who, NAME)),
     )
 
 

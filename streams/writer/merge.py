@@ -28,7 +28,8 @@ the result of every command that finds it. Which value stays:
     members.*: name, appearance;                 the game's      theirs, until the game says
     status: the four fields                                      something else of this field
     the same, to nothing or to what is no text   the game's      the game's
-    the same, by an agent's write-back (`blame`) the game's      the game's: nobody meant to
+    the same, to a text that stood there before  the game's      the game's: nobody meant to, as far
+      one of our last writes (`blame`)                           as the stamp remembers
     who stands there                             the game's      the game's: it sees who is there
     group_members: summary                       the game's      the game's, from the game's names
 
@@ -46,7 +47,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from streams.settings import ConflictPolicy
-from streams.writer.blame import Facts, changes, remembered, written_back
+from streams.writer.blame import Facts, changes, remembered, seen_before, written_back
 from streams.writer.budget import ELLIPSIS
 from streams.writer.document import Document, free_name, is_among
 from topics.models import Conflict, Editor
@@ -95,13 +96,17 @@ class Judge:
     before: tuple[dict[str, str], ...]
     stale: frozenset[str]
     """Facts that an agent's write-back made old again."""
+    old: frozenset[str]
+    """Facts that stood so before, these included: not news of anybody's, whoever wrote them."""
 
     @classmethod
     def over(
         cls, policy: ConflictPolicy, last: Facts, found: Facts, before: tuple[dict[str, str], ...]
     ) -> "Judge":
         """The judge of a block. `before`: its earlier values."""
-        return cls(policy, last, found, before, written_back(changes(found, last), before))
+        changed = changes(found, last)
+        stale, old = written_back(changed, before), seen_before(changed, before)
+        return cls(policy, last, found, before, stale, old)
 
     def author(self, fact: str) -> Editor:
         """Who changed this, given that somebody did."""
@@ -111,7 +116,7 @@ class Judge:
         """Whether theirs stays; the rules stand above. `limit`: characters."""
         return (
             self.policy is ConflictPolicy.NPC
-            and fact not in self.stale
+            and fact not in self.old
             and claim.theirs not in (claim.base, claim.ours)
             and isinstance(claim.theirs, str)
             and is_real(claim.theirs)

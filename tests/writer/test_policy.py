@@ -283,6 +283,30 @@ def test_members_in_another_order_do_not_hide_a_write_back() -> None:
     assert [c.by for c in repaired.conflicts] == [Editor.AGENT]
 
 
+def test_a_value_the_writer_only_saw_is_repaired_and_the_npcs_part_of_it_is_not_trusted() -> None:
+    first = status("", desired(location="Market"))
+    held = first.value.replace("idle", "sulking")
+    edited_again = held.replace("Market", "my hut")
+    busy = status(edited_again, desired(location="Market", action="busy"), stamp_after(first))
+    moved = status(busy.value, desired(location="Inn", action="busy"), stamp_after(busy))
+
+    repaired = status(held, desired(location="Inn", action="busy"), stamp_after(moved, NOON + 3))
+
+    assert repaired.value == moved.value
+    assert {c.kept for c in repaired.conflicts} >= {"Inn", "busy"}
+
+
+def test_a_renamed_member_in_the_step_that_writes_back_keeps_its_name_and_no_old_looks() -> None:
+    first = group("", ALICE)
+    masked = group(first.value, MASKED, stamp=stamp_after(first))
+    theirs = edited(first.value, name="Queen")
+
+    repaired = group(theirs, MASKED, stamp=stamp_after(masked))
+
+    assert (member(repaired)["name"], member(repaired)["appearance"]) == ("Queen", "a mask")
+    assert [c.by for c in repaired.conflicts] == [Editor.OTHER, Editor.AGENT]
+
+
 # -- the status ------------------------------------------------------------------------------------
 
 
