@@ -19,6 +19,8 @@ from prometheus_client import (
     Histogram,
 )
 
+from topics.models import Outcome, UpdateResult
+
 _FRESHNESS = (0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300)
 _LATENCY = (0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -62,6 +64,18 @@ class Metrics:
         self.results = Counter(
             "rollcall_results", "Commands finished.", ["outcome"], registry=registry
         )
+        self.conflicts = Counter(
+            "rollcall_conflicts",
+            "Fields of the game's found changed by somebody else.",
+            ["by"],
+            registry=registry,
+        )
+        self.repairs = Counter(
+            "rollcall_repairs",
+            "Verifications that put back what somebody had changed.",
+            ["by"],
+            registry=registry,
+        )
         self.errors = Counter("rollcall_errors", "What went wrong.", ["stage"], registry=registry)
         self.dead_letters = Counter(
             "rollcall_dead_letters", "Records given up.", ["stage"], registry=registry
@@ -91,3 +105,11 @@ class Metrics:
             ["table"],
             registry=registry,
         )
+
+    def count_conflicts(self, result: UpdateResult) -> None:
+        """The conflicts of one result; a repair once for each who made it necessary."""
+        editors = [conflict.by for conflict in result.conflicts if conflict.by is not None]
+        for editor in editors:
+            self.conflicts.labels(by=editor).inc()
+        for editor in set(editors) if result.outcome is Outcome.REPAIRED else ():
+            self.repairs.labels(by=editor).inc()

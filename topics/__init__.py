@@ -37,6 +37,7 @@ from topics.encode import encode, encode_key
 from topics.models import (
     Conflict,
     Desired,
+    Editor,
     Location,
     Member,
     Outcome,
@@ -63,6 +64,7 @@ __all__ = [
     "ConnectionSettingsError",
     "DecodeError",
     "Desired",
+    "Editor",
     "Failure",
     "KafkaConnection",
     "KafkaUnavailableError",

@@ -178,14 +178,28 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
+class Editor(StrEnum):
+    """Who changed a field of the game's."""
+
+    AGENT = "agent"
+    """The agent, by writing back an old copy of the block that it held while a tool ran."""
+    OTHER = "other"
+    """Somebody who changed the text: a tool of the NPC's, a person, another program."""
+
+
 class Conflict(Model, frozen=True, kw_only=True):
-    """A field of the game's that somebody else had changed; `kept` is the value that stays."""
+    """A field of the game's that somebody else had changed; `kept` is the value that stays.
+
+    A null value means that the field, or the member, is not there. `by` is absent from records of
+    earlier versions.
+    """
 
     path: str
     base: object
     ours: object
     theirs: object
     kept: object
+    by: Editor | None = None
 
 
 class UpdateResult(Model, frozen=True, kw_only=True):

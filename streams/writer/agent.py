@@ -233,6 +233,7 @@ class WriterAgent:
 
     def _count(self, result: UpdateResult) -> None:
         self._metrics.results.labels(outcome=result.outcome).inc()
+        self._metrics.count_conflicts(result)
         if result.outcome in (Outcome.APPLIED, Outcome.REPAIRED):
             self._metrics.freshness.observe(max(result.finished_at - result.observed_at, 0.0))
         if result.outcome is Outcome.FAILED:

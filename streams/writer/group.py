@@ -6,17 +6,25 @@ The rules of ownership stand in `merge`. Two rules keep it stable: a document in
 nothing.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
+from streams.settings import ConflictPolicy
+from streams.writer.blame import facts_found, facts_of
 from streams.writer.budget import LIMIT, fitted
 from streams.writer.document import Document, Reading, read, render
 from streams.writer.matching import APPEARANCE, MEMBER_FIELDS, NAME, Entry, Group, matched
 from streams.writer.members import MEMBERS, crowd_of
 from streams.writer.merge import (
+    Claim,
+    Judge,
     Rendered,
     conflict_over,
+    is_base_news,
     is_real,
     npc_part,
     says_something,
@@ -25,13 +33,16 @@ from streams.writer.merge import (
 from streams.writer.rules import DEFAULT_RULES, Rules
 from streams.writer.stamp import UNSTAMPED, Stamp
 from topics.models import Conflict, Desired, Member
-from topics.text import fold
+from topics.text import DESCRIPTION_LIMIT, NAME_LIMIT, fold
 
 LABEL = "group_members"
 NOTES, SUMMARY, UPDATES, LAST_UPDATED = "notes", "summary", "updates", "last_updated"
 
 UPDATES_LIMIT = 10
 """Lines of `updates`, newest first."""
+
+_LIMITS = {NAME: NAME_LIMIT, APPEARANCE: DESCRIPTION_LIMIT}
+"""Characters of what an NPC may put in place of the game's."""
 
 _GONE_LIMIT = 50
 _GAME_FIELDS = (SUMMARY, UPDATES, LAST_UPDATED)
@@ -49,16 +60,26 @@ def group_document(
 
     Raises DoesNotFitError, or ValueError for a time that no calendar has.
     """
-    reading = read(theirs)
+    reading = read(theirs, (*_GAME_FIELDS, *MEMBER_FIELDS))
     crowd = crowd_of(reading.document)
     group = matched(crowd.members, desired.members, stamp)
-    document = _settled(reading, _draft(group, crowd.others), group, iso_time(observed_at), limit)
+    judge = _judge(theirs, rules.policy, group, stamp)
+    kept = _kept(group, judge)
+    draft = _draft(group, _shown(group, kept), crowd.others)
+    document = _settled(reading, draft, group, iso_time(observed_at), limit)
+    said = _said(group, kept, document[MEMBERS])
+    base: Document = {MEMBERS: [[who, *texts.values()] for who, texts in said.items()]}
+    facts = facts_of(_texts_of({m.id: document[MEMBERS][m.id] for m in group.desired}))
+    is_same = _is_observed(document, reading)
     return Rendered(
-        value=theirs if _is_observed(document, reading) else render(document),
-        base={MEMBERS: [_base_row(member, document) for member in desired.members]},
-        conflicts=_conflicts(group, document[MEMBERS]),
+        value=theirs if is_same else render(document),
+        base=base,
+        conflicts=_conflicts(group, said, document, crowd.others, judge),
         absent=_absent(group, stamp),
         gone=_gone(group, stamp),
+        kept={fact: facts[fact] for fact in _texts_of(kept)},
+        before=judge.remembers(facts),
+        is_base_news=is_same and is_base_news(rules.policy, stamp.base, base),
     )
 
 
@@ -70,13 +91,18 @@ def iso_time(observed_at: float) -> str:
         raise ValueError(f"observed_at {observed_at} is a time that no calendar has") from error
 
 
-def summary_of(members: Iterable[Member]) -> str:
+def summary_of(names: Iterable[str]) -> str:
     """One sentence for the prompt; names in the game's order."""
-    return "Current members: " + (", ".join(member.name for member in members) or "none")
+    return "Current members: " + (", ".join(names) or "none")
 
 
 def _settled(reading: Reading, draft: Document, group: Group, now: str, limit: int) -> Document:
-    own = {m.id: m.appearance for m in group.desired if is_real(m.appearance)}
+    shown = draft[MEMBERS]
+    own = {
+        m.id: m.appearance
+        for m in group.desired
+        if is_real(m.appearance) and shown[m.id][APPEARANCE] == m.appearance
+    }
     document = fitted(draft, limit, own)
     if _is_observed(document, reading):
         return document
@@ -87,13 +113,13 @@ def _is_observed(document: Document, reading: Reading) -> bool:
     return reading.exact and document == reading.document
 
 
-def _draft(group: Group, others: Document) -> Document:
-    members: dict[str, object] = {m.id: _member(m, group) for m in group.desired}
+def _draft(group: Group, shown: Iterable[Member], others: Document) -> Document:
+    members: dict[str, object] = {m.id: _member(m, group) for m in shown}
     members.update((entry.who, entry.found) for entry in group.staying)
     last_updated = others.get(LAST_UPDATED)
     return {
         MEMBERS: members,
-        SUMMARY: summary_of(group.desired),
+        SUMMARY: summary_of(member.name for member in group.desired),
         UPDATES: _updates(group, others.get(UPDATES))[:UPDATES_LIMIT],
         LAST_UPDATED: last_updated if isinstance(last_updated, str) else None,
         **npc_part(others, _GAME_FIELDS),
@@ -169,33 +195,148 @@ def _line(names: list[str], did: str) -> str:
     return f"{', '.join(names)} {did} the group" if names else ""
 
 
+# -- whose value stays -----------------------------------------------------------------------------
+
+
+def _judge(theirs: str, policy: ConflictPolicy, group: Group, stamp: Stamp) -> Judge:
+    base = {who: _base_texts(who, group) for who in group.base}
+    last = {**facts_of(_texts_of(base)), **stamp.kept}
+    entries = itertools.chain(*group.claimed.values(), group.leaving)
+    told = {e.who: e.fields for e in entries if e.is_ours or e.who in group.claimed}
+    return Judge.over(policy, last, facts_found(_texts_of(told), theirs), stamp.before)
+
+
+def _kept(group: Group, judge: Judge) -> dict[str, dict[str, str]]:
+    """By member id: the fields that stay as somebody made them. Only members who have some."""
+    kept = {m.id: _kept_fields(m, group, judge) for m in group.desired if m.id in group.base}
+    return {who: fields for who, fields in kept.items() if fields}
+
+
+def _kept_fields(member: Member, group: Group, judge: Judge) -> dict[str, str]:
+    own, base = _own(member.id, group), _base_texts(member.id, group)
+    ours = _game_texts(member, group)
+    found = own.fields if own else {}
+    return {
+        name: found[name]
+        for name, limit in _LIMITS.items()
+        if judge.lets_stand(
+            _fact(member.id, name), Claim(base[name], ours[name], found.get(name)), limit
+        )
+    }
+
+
+def _shown(group: Group, kept: Mapping[str, dict[str, str]]) -> list[Member]:
+    return [msgspec.structs.replace(m, **kept.get(m.id, {})) for m in group.desired]
+
+
+def _said(
+    group: Group, kept: Mapping[str, dict[str, str]], written: Mapping[str, Document]
+) -> dict[str, dict[str, str]]:
+    """What the game says of each member: what is written, but where somebody's own text stays."""
+    return {
+        m.id: {
+            name: _game_texts(m, group)[name] if name in kept.get(m.id, {}) else written[m.id][name]
+            for name in MEMBER_FIELDS
+        }
+        for m in group.desired
+    }
+
+
+def _game_texts(member: Member, group: Group) -> dict[str, str]:
+    """Name and appearance; an appearance that the game has forgotten is the one it told last."""
+    told = _base_texts(member.id, group)[APPEARANCE] if member.id in group.base else ""
+    appearance = member.appearance if is_real(member.appearance) else told
+    return {NAME: member.name, APPEARANCE: appearance}
+
+
+def _base_texts(who: str, group: Group) -> dict[str, str]:
+    return dict(zip(MEMBER_FIELDS, group.base[who], strict=True))
+
+
+def _own(who: str, group: Group) -> Entry | None:
+    """The entry under a member's own id."""
+    return next((entry for entry in group.claimed[who] if entry.who == who), None)
+
+
+def _fact(who: str, name: str) -> str:
+    return f"{who}.{name}"
+
+
+def _texts_of(members: Mapping[str, Mapping[str, Any]]) -> dict[str, object]:
+    """The game's part of members, by fact."""
+    return {
+        _fact(who, name): fields[name]
+        for who, fields in members.items()
+        for name in MEMBER_FIELDS
+        if name in fields
+    }
+
+
 # -- what goes along with the value ----------------------------------------------------------------
 
 
-def _base_row(member: Member, document: Document) -> list[str]:
-    written = document[MEMBERS][member.id]
-    return [member.id, written[NAME], written[APPEARANCE]]
+def _conflicts(
+    group: Group,
+    said: Mapping[str, dict[str, str]],
+    document: Document,
+    others: Document,
+    judge: Judge,
+) -> tuple[Conflict, ...]:
+    known = [member.id for member in group.desired if member.id in group.base]
+    members = [
+        conflict
+        for who in known
+        for conflict in _conflicts_over(who, group, said[who], document[MEMBERS][who], judge)
+    ]
+    returned = [_returned(entry, judge) for entry in _come_back(group)]
+    return (*members, *returned) or _conflict_over_summary(group, others, judge)
 
 
-def _conflicts(group: Group, written: Mapping[str, Document]) -> tuple[Conflict, ...]:
-    known = [member for member in group.desired if member.id in group.base]
-    return tuple(conflict for m in known for conflict in _conflicts_over(m, group, written[m.id]))
-
-
-def _conflicts_over(member: Member, group: Group, written: Document) -> list[Conflict]:
-    path = f"{LABEL}.{MEMBERS}.{member.id}"
-    base = dict(zip(MEMBER_FIELDS, group.base[member.id], strict=True))
-    ours = {name: written[name] for name in MEMBER_FIELDS}
-    own = next((entry for entry in group.claimed[member.id] if entry.who == member.id), None)
+def _conflicts_over(
+    who: str, group: Group, ours: dict[str, str], written: Document, judge: Judge
+) -> list[Conflict]:
+    path = f"{LABEL}.{MEMBERS}.{who}"
+    base = _base_texts(who, group)
+    own = _own(who, group)
     if own is None:
-        return conflict_over(path, base, ours, None)
+        return conflict_over(path, Claim(base, ours, None), ours, judge.author(_fact(who, NAME)))
     return [
         conflict
         for name in MEMBER_FIELDS
         for conflict in conflict_over(
-            f"{path}.{name}", base[name], ours[name], own.fields.get(name)
+            f"{path}.{name}",
+            Claim(base[name], ours[name], own.fields.get(name)),
+            written[name],
+            judge.author(_fact(who, name)),
         )
     ]
+
+
+def _come_back(group: Group) -> list[Entry]:
+    """Those we had taken out, and who stand there again without the game saying so."""
+    entries = itertools.chain(*group.claimed.values(), group.leaving)
+    return [e for e in entries if e.is_known and e.who not in {*group.claimed, *group.base}]
+
+
+def _returned(entry: Entry, judge: Judge) -> Conflict:
+    return Conflict(
+        path=f"{LABEL}.{MEMBERS}.{entry.who}",
+        base=None,
+        ours=None,
+        theirs={name: entry.fields[name] for name in MEMBER_FIELDS if name in entry.fields},
+        kept=None,
+        by=judge.author(_fact(entry.who, NAME)),
+    )
+
+
+def _conflict_over_summary(group: Group, others: Document, judge: Judge) -> tuple[Conflict, ...]:
+    """Told only where no member's is: it says the same as they do."""
+    if not group.base:
+        return ()
+    ours = summary_of(member.name for member in group.desired)
+    base = summary_of(name for name, _ in group.base.values())
+    claim = Claim(base, ours, others.get(SUMMARY))
+    return tuple(conflict_over(f"{LABEL}.{SUMMARY}", claim, ours, judge.author(SUMMARY)))
 
 
 def _absent(group: Group, stamp: Stamp) -> dict[str, Document]:

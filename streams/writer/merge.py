@@ -20,15 +20,37 @@ An entry is ours when the block's stamp says that we wrote it. In a block withou
 taken for one of an earlier integration of the game when it is plain text or has `name` and
 `appearance`; such an entry waits in the metadata as a whole, since nobody knows who wrote it.
 
-A field of the game's that somebody else changed since our last write is a `Conflict`: the game's
-value stays, and the result of the command reports it.
+A field of the game's that somebody else changed since our last write is a `Conflict`, reported by
+the result of every command that finds it. Which value stays:
+
+    what somebody changed                        policy `game`   policy `npc`
+    -------------------------------------------  --------------  -----------------------------------
+    members.*: name, appearance;                 the game's      theirs, until the game says
+    status: the four fields                                      something else of this field
+    the same, to nothing or to what is no text   the game's      the game's
+    the same, to a text that stood there before  the game's      the game's: nobody meant to, as far
+      one of our last writes (`blame`)                           as the stamp remembers
+    who stands there                             the game's      the game's: it sees who is there
+    group_members: summary                       the game's      the game's, from the game's names
+
+What stays with an NPC is never cut to make room, and is kept below the limits that the game's own
+texts have. The base in the stamp is the game's value all the same.
+
+`group_document` and `status_document` are merge(base, ours, theirs) -> (value, conflicts) for the
+two blocks: base is the stamp's, ours the command's, theirs the block's text, and `Rendered` holds
+both results beside what the next merge needs to know. They read no clock and no setting, and the
+same arguments give the same bytes.
 """
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from streams.settings import ConflictPolicy
+from streams.writer.blame import Facts, changes, remembered, seen_before, written_back
+from streams.writer.budget import ELLIPSIS
 from streams.writer.document import Document, free_name, is_among
-from topics.models import Conflict
+from topics.models import Conflict, Editor
 from topics.text import fold
 
 _EMPTY: tuple[object, ...] = ("", None, [], {})
@@ -46,6 +68,65 @@ class Rendered:
     """What the NPC wrote about those who are not here, by id."""
     gone: tuple[str, ...] = ()
     """Ids that we wrote once and that left, newest last."""
+    kept: dict[str, str] = field(default_factory=dict)
+    """Facts of `value` that are not the game's, by name; see `blame`."""
+    before: tuple[dict[str, str], ...] = ()
+    """Earlier values of the block, as `blame` remembers them."""
+    is_base_news: bool = False
+    """The value stands already, and the game has come to say what it says: under the policy `npc`
+    the next merge must know, or it would take a later change of the game's for none."""
+
+
+class Claim(NamedTuple):
+    """A field of the game's: what we wrote last, what the game says now, and what stands there."""
+
+    base: object
+    ours: object
+    theirs: object
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Who changed the game's part of one block, and whose value stays."""
+
+    policy: ConflictPolicy
+    last: Facts
+    """As we wrote it last."""
+    found: Facts
+    before: tuple[dict[str, str], ...]
+    stale: frozenset[str]
+    """Facts that an agent's write-back made old again."""
+    old: frozenset[str]
+    """Facts that stood so before, these included: not news of anybody's, whoever wrote them."""
+
+    @classmethod
+    def over(
+        cls, policy: ConflictPolicy, last: Facts, found: Facts, before: tuple[dict[str, str], ...]
+    ) -> "Judge":
+        """The judge of a block. `before`: its earlier values."""
+        changed = changes(found, last)
+        stale, old = written_back(changed, before), seen_before(changed, before)
+        return cls(policy, last, found, before, stale, old)
+
+    def author(self, fact: str) -> Editor:
+        """Who changed this, given that somebody did."""
+        return Editor.AGENT if fact in self.stale else Editor.OTHER
+
+    def lets_stand(self, fact: str, claim: Claim, limit: int) -> bool:
+        """Whether theirs stays; the rules stand above. `limit`: characters."""
+        return (
+            self.policy is ConflictPolicy.NPC
+            and fact not in self.old
+            and claim.theirs not in (claim.base, claim.ours)
+            and isinstance(claim.theirs, str)
+            and is_real(claim.theirs)
+            and len(claim.theirs) <= limit
+            and is_said_already(claim.ours, claim.base)
+        )
+
+    def remembers(self, written: Facts) -> tuple[dict[str, str], ...]:
+        """The earlier values of the block, once this will have been written."""
+        return remembered(self.before, self.last, self.found, written)
 
 
 def npc_part(entry: Document, game_fields: Collection[str]) -> Document:
@@ -74,11 +155,23 @@ def is_real(appearance: object) -> bool:
     return isinstance(appearance, str) and fold(appearance) not in ("", "unknown")
 
 
-def conflict_over(path: str, base: object, ours: object, theirs: object) -> list[Conflict]:
+def is_said_already(ours: object, base: object) -> bool:
+    """Whether the game says what it said: we may have written that shorter than it is."""
+    if isinstance(ours, str) and isinstance(base, str) and base.endswith(ELLIPSIS):
+        return ours == base or ours.startswith(base.removesuffix(ELLIPSIS))
+    return ours == base
+
+
+def is_base_news(policy: ConflictPolicy, base: Document | None, ours: Document) -> bool:
+    """Whether the game says other than we noted. Matters where what stands there may stay."""
+    return policy is ConflictPolicy.NPC and base is not None and base != ours
+
+
+def conflict_over(path: str, claim: Claim, kept: object, by: Editor) -> list[Conflict]:
     """The conflict, if there is one: somebody changed a field of ours, and to something else."""
-    if theirs in (base, ours):
+    if claim.theirs in (claim.base, claim.ours):
         return []
-    return [Conflict(path=path, base=base, ours=ours, theirs=theirs, kept=ours)]
+    return [Conflict(path=path, **claim._asdict(), kept=kept, by=by)]
 
 
 def _with_field(whole: Document, name: str, value: object) -> Document:

@@ -34,6 +34,10 @@ class Effort:
     def wrote(self, label: str, conflicts: tuple[Conflict, ...]) -> None:
         """One block more."""
         self.blocks[label] = None
+        self.met(conflicts)
+
+    def met(self, conflicts: tuple[Conflict, ...]) -> None:
+        """Conflicts found, whether or not anything had to be written for them."""
         self.conflicts.update((conflict.path, conflict) for conflict in conflicts)
 
 

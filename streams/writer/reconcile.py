@@ -165,5 +165,8 @@ async def _write(
     elif wanted.value != block.value:
         await store.write(block.id, wanted.value, stamped(block.metadata, wanted, work.mark))
     else:
+        if block is not None and wanted.is_base_news:
+            await store.write(block.id, block.value, stamped(block.metadata, wanted, work.mark))
+        work.effort.met(wanted.conflicts)
         return
     work.effort.wrote(kind.label, wanted.conflicts)

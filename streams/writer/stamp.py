@@ -60,6 +60,10 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
     """The game's part of the value; None: never written by us."""
     absent: dict[str, Document] = {}
     """What the NPC wrote about those who are not here, by id."""
+    kept: dict[str, str] = {}
+    """Facts that stand otherwise than the game says, as `conflict_policy` has it; see `blame`."""
+    before: tuple[dict[str, str], ...] = ()
+    """The game's part of what our last writes replaced, newest last; see `blame`."""
     gone: tuple[str, ...] = ()
     """Ids we wrote once and took out, newest last: an agent's write-back may bring them back."""
 
@@ -85,6 +89,8 @@ def stamped(metadata: Document, rendered: Rendered, mark: Mark) -> Document:
         **mark._asdict(),
         base=rendered.base,
         absent=rendered.absent,
+        kept=rendered.kept,
+        before=rendered.before,
         gone=rendered.gone,
     )
     return {**metadata, KEY: msgspec.to_builtins(stamp)}

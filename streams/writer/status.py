@@ -2,7 +2,7 @@
 
 What stood there before comes from our stamp where there is one: what an NPC or an agent's
 write-back made of the block does not count as a place the NPC has been to. Without our stamp, from
-the block: a JSON object, or a line as "Location: X | Action: Y".
+the block: a JSON object, a line as "Location: X | Action: Y", or such pieces on lines of their own.
 
     field              value
     -----------------  ---------------------------------------------------------------------------
@@ -20,19 +20,29 @@ same place makes it stationary.
 import re
 from collections.abc import Mapping
 
+from streams.settings import ConflictPolicy
+from streams.writer.blame import facts_found, facts_of
 from streams.writer.budget import LIMIT, checked
 from streams.writer.document import UNSORTED, Document, read, render
-from streams.writer.merge import Rendered, conflict_over, npc_part
+from streams.writer.merge import Claim, Judge, Rendered, conflict_over, is_base_news, npc_part
 from streams.writer.rules import DEFAULT_RULES, Rules
 from streams.writer.stamp import UNSTAMPED, Stamp
-from topics.models import Desired
-from topics.text import fold
+from topics.models import Conflict, Desired
+from topics.text import ACTION_LIMIT, DESCRIPTION_LIMIT, NAME_LIMIT, fold
 
 LABEL = "status"
 LOCATION, PREVIOUS = "current_location", "previous_location"
 ACTION, MOVEMENT = "current_action", "movement_state"
 FIELDS = (LOCATION, PREVIOUS, ACTION, MOVEMENT)
 MOVING, STATIONARY = "moving", "stationary"
+
+_LIMITS = {
+    LOCATION: DESCRIPTION_LIMIT,
+    PREVIOUS: DESCRIPTION_LIMIT,
+    ACTION: ACTION_LIMIT,
+    MOVEMENT: NAME_LIMIT,
+}
+"""Characters of what an NPC may put in place of the game's."""
 
 _MOVING_VERBS = """
     approach approaching chase chasing climb climbing crawl crawling dash dashing flee fleeing
@@ -53,7 +63,8 @@ _LABELS = {
     "movement": MOVEMENT,
     "movement state": MOVEMENT,
 }
-_LABELLED = re.compile(r"\s*([^\W\d_][\w ]{0,40}?)\s*:\s*(.*?)\s*", re.DOTALL)
+_PIECES = re.compile(r"[|\n]")
+_LABELLED = re.compile(r"\s*(?:[-*]\s+)?([^\W\d_][\w ]{0,40}?)\s*:\s*(.*?)\s*", re.DOTALL)
 
 
 def status_document(
@@ -68,23 +79,51 @@ def status_document(
 
     Raises DoesNotFitError.
     """
-    reading = read(theirs)
+    reading = read(theirs, FIELDS)
     found = _with_labelled_line(reading.document)
     before = _texts(found if stamp.base is None else stamp.base)
     is_repeat = stamp.base is not None and stamp.observed_at == observed_at
     ours = _fields(desired, before, is_repeat)
-    document = checked({**ours, **npc_part(found, FIELDS)}, limit)
+    judge = _judge(theirs, rules.policy, found, stamp)
+    claims = {name: Claim(before.get(name), ours[name], found.get(name)) for name in FIELDS}
+    kept = _kept(claims, judge) if stamp.base is not None else {}
+    shown = {**ours, **kept}
+    document = checked({**shown, **npc_part(found, FIELDS)}, limit)
     is_same = reading.exact and document == reading.document
+    facts = facts_of(shown)
     return Rendered(
         value=theirs if is_same else render(document),
         base={**ours},
-        conflicts=tuple(
-            conflict
-            for name in (FIELDS if stamp.base is not None else ())
-            for conflict in conflict_over(
-                f"{LABEL}.{name}", before.get(name), ours[name], found.get(name)
-            )
-        ),
+        conflicts=_conflicts(claims, shown, judge) if stamp.base is not None else (),
+        kept={name: facts[name] for name in kept},
+        before=judge.remembers(facts),
+        is_base_news=is_same and is_base_news(rules.policy, stamp.base, ours),
+    )
+
+
+def _judge(theirs: str, policy: ConflictPolicy, found: Document, stamp: Stamp) -> Judge:
+    last = {**facts_of(_texts(stamp.base or {})), **stamp.kept}
+    told = {name: found[name] for name in FIELDS if name in found}
+    return Judge.over(policy, last, facts_found(told, theirs), stamp.before)
+
+
+def _kept(claims: Mapping[str, Claim], judge: Judge) -> dict[str, str]:
+    """The fields that stay as somebody made them."""
+    return {
+        name: str(claim.theirs)
+        for name, claim in claims.items()
+        if judge.lets_stand(name, claim, _LIMITS[name])
+        and (name != MOVEMENT or claim.theirs in (MOVING, STATIONARY))
+    }
+
+
+def _conflicts(
+    claims: Mapping[str, Claim], shown: Mapping[str, str], judge: Judge
+) -> tuple[Conflict, ...]:
+    return tuple(
+        conflict
+        for name, claim in claims.items()
+        for conflict in conflict_over(f"{LABEL}.{name}", claim, shown[name], judge.author(name))
     )
 
 
@@ -128,7 +167,7 @@ def _with_labelled_line(document: Document) -> Document:
 
 def _labelled(line: str) -> Document:
     fields: Document = {}
-    for piece in line.split("|"):
+    for piece in _PIECES.split(line):
         match = _LABELLED.fullmatch(piece)
         if match is None:
             return {}

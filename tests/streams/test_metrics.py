@@ -5,6 +5,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from streams.metrics import Metrics
+from topics.models import Conflict, Editor, Outcome, Reason, UpdateResult
 
 # The seed's names, and what answers them; docs/metrics.md promises these.
 PROMISED = {
@@ -16,6 +17,8 @@ PROMISED = {
     "the rest": {
         "rollcall_world_snapshots_total",
         "rollcall_dead_letters_total",
+        "rollcall_conflicts_total",
+        "rollcall_repairs_total",
         "rollcall_letta_request_seconds_bucket",
         "rollcall_memory_freshness_seconds_bucket",
         "rollcall_write_queue",
@@ -35,6 +38,8 @@ def used() -> Metrics:
     metrics.letta_requests.labels(operation="read", status="200").inc()
     metrics.letta_seconds.labels(operation="read").observe(0.03)
     metrics.results.labels(outcome="applied").inc()
+    metrics.conflicts.labels(by="other").inc()
+    metrics.repairs.labels(by="agent").inc()
     metrics.errors.labels(stage="filter").inc()
     metrics.dead_letters.labels(stage="filter").inc()
     metrics.freshness.observe(0.2)
@@ -82,4 +87,43 @@ def test_no_label_holds_an_npc_or_a_player() -> None:
         "stage",
         "le",
         "table",
+        "by",
     }
+
+
+def result(outcome: Outcome, *editors: Editor | None) -> UpdateResult:
+    conflicts = tuple(
+        Conflict(path="status", base=1, ours=1, theirs=2, kept=1, by=editor) for editor in editors
+    )
+    return UpdateResult(
+        command_id="c",
+        npc_id="npc-7",
+        reason=Reason.VERIFY,
+        outcome=outcome,
+        conflicts=conflicts,
+        observed_at=1.0,
+        finished_at=2.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "editors", "expected"),
+    [
+        (Outcome.REPAIRED, (Editor.AGENT, Editor.AGENT, Editor.OTHER), ((2, 1), (1, 1))),
+        (Outcome.REPAIRED, (Editor.OTHER, Editor.OTHER), ((0, 2), (0, 1))),
+        (Outcome.REPAIRED, (), ((0, 0), (0, 0))),
+        (Outcome.APPLIED, (Editor.AGENT, None), ((1, 0), (0, 0))),
+    ],
+)
+def test_each_conflict_counts_and_a_repair_once_for_each_who_made_it_necessary(
+    outcome: Outcome, editors: tuple[Editor, ...], expected: object
+) -> None:
+    metrics = Metrics()
+
+    metrics.count_conflicts(result(outcome, *editors))
+
+    def counted(name: str) -> tuple[float, ...]:
+        samples = [metrics.registry.get_sample_value(name, {"by": by}) for by in Editor]
+        return tuple(sample or 0 for sample in samples)
+
+    assert expected == (counted("rollcall_conflicts_total"), counted("rollcall_repairs_total"))

@@ -48,7 +48,7 @@ def test_a_note_is_not_kept_twice() -> None:
     "text",
     [
         "The market is busy today.",
-        '{"members": {"1001": {"notes": "she said "hello""}}}',
+        '{"members": {"1001": {"notes": "she said "no", twice"}}}',
         '[{"name": "Alice"}]',
         '[\n{"name": "Alice"}\n]',
         '"a {text}"',

@@ -8,7 +8,7 @@ from streams.writer.document import UNSORTED, read
 from streams.writer.group import group_document
 from streams.writer.stamp import UNSTAMPED
 from tests.writer.commands import ALICE, BOB, GRETA, NOON, desired, stamp_after
-from topics.models import Conflict, Member
+from topics.models import Conflict, Editor, Member
 
 
 def written(value: str) -> Any:
@@ -159,7 +159,14 @@ def test_a_write_back_that_drops_a_member_is_repaired_and_reported() -> None:
     assert list(written(repaired.value)["members"]) == ["1001", "1002"]
     ours = {"name": "Bob", "appearance": "short, green hat"}
     assert repaired.conflicts == (
-        Conflict(path="group_members.members.1002", base=ours, ours=ours, theirs=None, kept=ours),
+        Conflict(
+            path="group_members.members.1002",
+            base=ours,
+            ours=ours,
+            theirs=None,
+            kept=ours,
+            by=Editor.AGENT,
+        ),
     )
 
 
@@ -177,6 +184,7 @@ def test_a_field_of_the_games_that_the_npc_changed_is_put_right_and_reported() -
             ours="Alice",
             theirs="Queen Alice",
             kept="Alice",
+            by=Editor.OTHER,
         ),
     )
 

@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from streams.settings import ConflictPolicy
 from streams.writer.budget import DoesNotFitError
 from streams.writer.document import Document
 from streams.writer.group import UPDATES_LIMIT, group_document
 from streams.writer.members import MEMBERS
+from streams.writer.rules import Rules
 from streams.writer.stamp import UNSTAMPED
 from streams.writer.status import FIELDS, status_document
 from tests.writer.commands import ALICE, BOB, GRETA, NOON, desired, stamp_after
@@ -156,6 +158,34 @@ def test_fields_of_the_npc_are_kept_as_they_are_while_their_people_come_and_go(
         for who, entry in members.items():
             said = {name: value for name, value in entry.items() if value not in ("", None, [], {})}
             assert {name: document[MEMBERS][who][name] for name in said} == said
+
+
+@settings(deadline=None)
+@given(
+    st.dictionaries(npc_names.filter(lambda name: name not in GAME), npc_values, max_size=4),
+    st.dictionaries(st.sampled_from(["1001", "npc-greta"]), entries, max_size=2),
+    st.sampled_from(ConflictPolicy),
+)
+def test_fields_of_the_npc_stay_byte_for_byte_and_in_its_order(
+    fields: Document, members: dict[str, Document], policy: ConflictPolicy
+) -> None:
+    def written(document: Document, names: Document) -> bytes:
+        return orjson.dumps({name: value for name, value in document.items() if name in names})
+
+    group, rules = desired(*(p for p in (ALICE, GRETA) if p.id in members)), Rules(policy)
+    block = orjson.dumps({MEMBERS: members, **fields}).decode()
+    first = group_document(block, group, NOON, UNSTAMPED, ROOMY, rules)
+
+    later = group_document(
+        first.value, desired(ALICE, GRETA), NOON, stamp_after(first), ROOMY, rules
+    )
+
+    for rendered in (first, later):
+        document = orjson.loads(rendered.value)
+        assert orjson.dumps(fields) == written(document, fields)
+        for who, entry in members.items():
+            own = {"notes": "", **entry}
+            assert orjson.dumps(own) == written(document[MEMBERS][who], own)
 
 
 @settings(deadline=None)

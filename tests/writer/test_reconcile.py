@@ -3,15 +3,17 @@ from typing import Any
 
 import pytest
 
+from streams.settings import ConflictPolicy
 from streams.writer.direct import overwrite
 from streams.writer.letta import LettaStore
 from streams.writer.outcome import Effort
-from streams.writer.reconcile import TRIES, reconcile
+from streams.writer.reconcile import TRIES, Reconciler, reconcile
+from streams.writer.rules import Rules
 from streams.writer.stamp import KEY
 from streams.writer.store import AgentMissingError, PermanentError, TemporaryError
 from tests.fake_letta import FakeLetta
 from tests.writer.commands import ALICE, BOB, NOON, command
-from topics.models import Member, Outcome, Reason
+from topics.models import Editor, Member, Outcome, Reason
 
 LATER = NOON + 60
 
@@ -225,6 +227,41 @@ async def test_conflicts_are_reported(fake: FakeLetta, letta: LettaStore) -> Non
     result = await reconcile(command(ALICE, offset=11), agent_id, letta, now)
 
     assert [conflict.path for conflict in result.conflicts] == ["group_members.members.1001.name"]
+
+
+async def test_a_conflict_that_needs_no_write_is_reported_all_the_same(
+    fake: FakeLetta, letta: LettaStore
+) -> None:
+    agent_id = await settled(fake, letta, ALICE)
+    block = fake.block(agent_id, "group_members")
+    block["value"] = block["value"].replace('"name":"Alice"', '"name":"Queen"')
+    npc_wins = Reconciler(Rules(ConflictPolicy.NPC))
+
+    result = await npc_wins(command(ALICE, offset=11), agent_id, letta, now)
+
+    assert (result.outcome, result.blocks, result.calls) == (Outcome.UNCHANGED, (), 1)
+    assert [(c.theirs, c.kept, c.by) for c in result.conflicts] == [
+        ("Queen", "Queen", Editor.OTHER)
+    ]
+
+
+async def test_that_the_game_came_to_agree_is_noted_without_a_word_of_a_write(
+    fake: FakeLetta, letta: LettaStore
+) -> None:
+    agent_id = await settled(fake, letta, ALICE)
+    block = fake.block(agent_id, "group_members")
+    block["value"] = block["value"].replace(ALICE.appearance, "a mask")
+    npc_wins = Reconciler(Rules(ConflictPolicy.NPC))
+    masked = Member(id="1001", name="Alice", appearance="a mask")
+
+    agreed = await npc_wins(command(masked, offset=11), agent_id, letta, now)
+    again = await npc_wins(command(masked, offset=12), agent_id, letta, now)
+    await npc_wins(command(ALICE, offset=13), agent_id, letta, now)
+
+    assert (agreed.outcome, agreed.blocks, agreed.calls) == (Outcome.UNCHANGED, (), 2)
+    assert again.calls == 1
+    members = value(fake, agent_id, "group_members")["members"]
+    assert members["1001"]["appearance"] == ALICE.appearance
 
 
 async def test_a_verification_that_had_to_write_is_a_repair(

@@ -8,7 +8,7 @@ from streams.writer.document import UNSORTED
 from streams.writer.merge import Rendered
 from streams.writer.status import is_motion, status_document
 from tests.writer.commands import NOON, desired, stamp_after
-from topics.models import Conflict, Desired
+from topics.models import Conflict, Desired, Editor
 
 
 def written(rendered: Rendered) -> Any:
@@ -106,6 +106,7 @@ def test_a_place_the_npc_wrote_into_the_block_is_no_place_it_has_been_to() -> No
             ours="Inn",
             theirs="my hut",
             kept="Inn",
+            by=Editor.OTHER,
         ),
     )
 
