@@ -17,8 +17,16 @@ from streams.settings import ConflictPolicy
 from streams.writer.blame import facts_found, facts_of
 from streams.writer.budget import LIMIT, fitted
 from streams.writer.document import Document, Reading, read, render
-from streams.writer.matching import APPEARANCE, MEMBER_FIELDS, NAME, Entry, Group, matched
-from streams.writer.members import MEMBERS, crowd_of
+from streams.writer.matching import (
+    APPEARANCE,
+    MEMBER_FIELDS,
+    NAME,
+    Entry,
+    Group,
+    base_of,
+    matched,
+)
+from streams.writer.members import MEMBERS, Crowd, crowd_of
 from streams.writer.merge import (
     Claim,
     Judge,
@@ -30,6 +38,7 @@ from streams.writer.merge import (
     says_something,
     united,
 )
+from streams.writer.recall import own_members, own_part, recalled, recalled_members
 from streams.writer.rules import DEFAULT_RULES, Rules
 from streams.writer.stamp import UNSTAMPED, Stamp
 from topics.models import Conflict, Desired, Member
@@ -64,6 +73,9 @@ def group_document(
     crowd = crowd_of(reading.document)
     group = matched(crowd.members, desired.members, stamp)
     judge = _judge(theirs, rules.policy, group, stamp)
+    if judge.stale and stamp.own:
+        crowd, stamp = _recalled(crowd, stamp)
+        group = matched(crowd.members, desired.members, stamp)
     kept = _kept(group, judge)
     draft = _draft(group, _shown(group, kept), crowd.others)
     document = _settled(reading, draft, group, iso_time(observed_at), limit)
@@ -80,6 +92,7 @@ def group_document(
         kept={fact: facts[fact] for fact in _texts_of(kept)},
         before=judge.remembers(facts),
         is_base_news=is_same and is_base_news(rules.policy, stamp.base, base),
+        own=_own_of(document),
     )
 
 
@@ -193,6 +206,25 @@ def _leavers(group: Group) -> list[str]:
 
 def _line(names: list[str], did: str) -> str:
     return f"{', '.join(names)} {did} the group" if names else ""
+
+
+# -- what a write-back took ------------------------------------------------------------------------
+
+
+def _own_of(document: Document) -> Document:
+    members = own_members(document[MEMBERS], MEMBER_FIELDS)
+    others = own_part(document, (MEMBERS, *_GAME_FIELDS))
+    return {**others, **({MEMBERS: members} if members else {})}
+
+
+def _recalled(crowd: Crowd, stamp: Stamp) -> tuple[Crowd, Stamp]:
+    """What the NPC had here when we wrote last, beside what stands there now."""
+    own = npc_part(stamp.own, (MEMBERS,))
+    noted = stamp.own.get(MEMBERS, {})
+    members, waiting = recalled_members(crowd.members, noted, {*base_of(stamp), *stamp.gone})
+    absent = {who: united([part, stamp.absent.get(who, {})]) for who, part in waiting.items()}
+    back = msgspec.structs.replace(stamp, absent={**stamp.absent, **absent})
+    return Crowd(members, recalled(crowd.others, own)), back
 
 
 # -- whose value stays -----------------------------------------------------------------------------

@@ -72,6 +72,8 @@ class Rendered:
     """Facts of `value` that are not the game's, by name; see `blame`."""
     before: tuple[dict[str, str], ...] = ()
     """Earlier values of the block, as `blame` remembers them."""
+    own: Document = field(default_factory=dict)
+    """The NPC's part of `value`: a write-back may take some of it; see `recall`."""
     is_base_news: bool = False
     """The value stands already, and the game has come to say what it says: under the policy `npc`
     the next merge must know, or it would take a later change of the game's for none."""

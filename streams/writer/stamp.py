@@ -64,6 +64,8 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
     """Facts that stand otherwise than the game says, as `conflict_policy` has it; see `blame`."""
     before: tuple[dict[str, str], ...] = ()
     """The game's part of what our last writes replaced, newest last; see `blame`."""
+    own: dict[str, Any] = {}
+    """The NPC's part of the value, for when a write-back takes some of it; see `recall`."""
     gone: tuple[str, ...] = ()
     """Ids we wrote once and took out, newest last: an agent's write-back may bring them back."""
 
@@ -91,6 +93,7 @@ def stamped(metadata: Document, rendered: Rendered, mark: Mark) -> Document:
         absent=rendered.absent,
         kept=rendered.kept,
         before=rendered.before,
+        own=rendered.own,
         gone=rendered.gone,
     )
     return {**metadata, KEY: msgspec.to_builtins(stamp)}

@@ -25,6 +25,7 @@ from streams.writer.blame import facts_found, facts_of
 from streams.writer.budget import LIMIT, checked
 from streams.writer.document import UNSORTED, Document, read, render
 from streams.writer.merge import Claim, Judge, Rendered, conflict_over, is_base_news, npc_part
+from streams.writer.recall import own_part, recalled
 from streams.writer.rules import DEFAULT_RULES, Rules
 from streams.writer.stamp import UNSTAMPED, Stamp
 from topics.models import Conflict, Desired
@@ -85,6 +86,8 @@ def status_document(
     is_repeat = stamp.base is not None and stamp.observed_at == observed_at
     ours = _fields(desired, before, is_repeat)
     judge = _judge(theirs, rules.policy, found, stamp)
+    if judge.stale:
+        found = recalled(found, stamp.own)
     claims = {name: Claim(before.get(name), ours[name], found.get(name)) for name in FIELDS}
     kept = _kept(claims, judge) if stamp.base is not None else {}
     shown = {**ours, **kept}
@@ -98,6 +101,7 @@ def status_document(
         kept={name: facts[name] for name in kept},
         before=judge.remembers(facts),
         is_base_news=is_same and is_base_news(rules.policy, stamp.base, ours),
+        own=own_part(document, FIELDS),
     )
 
 
