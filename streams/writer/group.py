@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from streams.settings import Layout
 from streams.writer.budget import LIMIT, fitted
 from streams.writer.document import Document, Reading, read, render
 from streams.writer.matching import APPEARANCE, MEMBER_FIELDS, NAME, Entry, Group, matched
@@ -52,7 +53,8 @@ def group_document(
     reading = read(theirs)
     crowd = crowd_of(reading.document)
     group = matched(crowd.members, desired.members, stamp)
-    document = _settled(reading, _draft(group, crowd.others), group, iso_time(observed_at), limit)
+    draft = _draft(group, crowd.others, rules.layout)
+    document = _settled(reading, draft, group, iso_time(observed_at), limit)
     return Rendered(
         value=theirs if _is_observed(document, reading) else render(document),
         base={MEMBERS: [_base_row(member, document) for member in desired.members]},
@@ -87,8 +89,9 @@ def _is_observed(document: Document, reading: Reading) -> bool:
     return reading.exact and document == reading.document
 
 
-def _draft(group: Group, others: Document) -> Document:
-    members: dict[str, object] = {m.id: _member(m, group) for m in group.desired}
+def _draft(group: Group, others: Document, layout: Layout) -> Document:
+    blank = {NOTES: ""} if layout is Layout.SHARED else {}
+    members: dict[str, object] = {m.id: _member(m, group, blank) for m in group.desired}
     members.update((entry.who, entry.found) for entry in group.staying)
     last_updated = others.get(LAST_UPDATED)
     return {
@@ -103,14 +106,14 @@ def _draft(group: Group, others: Document) -> Document:
 # -- a member --------------------------------------------------------------------------------------
 
 
-def _member(member: Member, group: Group) -> Document:
+def _member(member: Member, group: Group, blank: Document) -> Document:
     claimed, waiting = group.claimed[member.id], group.waiting[member.id].values()
     noted = (npc_part(entry.fields, MEMBER_FIELDS) for entry in claimed)
     called = (_called_before(entry, member) for entry in claimed)
     returning = (npc_part(part, MEMBER_FIELDS) for part in waiting)
     appearance = _appearance(member, [*(entry.fields for entry in claimed), *waiting])
     part = united([*noted, *called, *returning])
-    return {NAME: member.name, APPEARANCE: appearance, NOTES: "", **part}
+    return {NAME: member.name, APPEARANCE: appearance, **blank, **part}
 
 
 def _appearance(member: Member, accounts: Iterable[Document]) -> str:
