@@ -69,7 +69,7 @@ def status_document(
     Raises DoesNotFitError.
     """
     reading = read(theirs)
-    found = _with_labelled_line(reading.document)
+    found = with_labelled_line(reading.document)
     before = _texts(found if stamp.base is None else stamp.base)
     is_repeat = stamp.base is not None and stamp.observed_at == observed_at
     ours = _fields(desired, before, is_repeat)
@@ -117,7 +117,7 @@ def _texts(document: Mapping[str, object]) -> dict[str, str]:
     return {name: text for name in FIELDS if isinstance(text := document.get(name), str)}
 
 
-def _with_labelled_line(document: Document) -> Document:
+def with_labelled_line(document: Document) -> Document:
     """The document, with its only unsorted note read as fields if it is a "Location: X" line."""
     notes = document.get(UNSORTED)
     if list(document) != [UNSORTED] or not isinstance(notes, list) or len(notes) != 1:

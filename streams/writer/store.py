@@ -117,7 +117,7 @@ class BlockStore(Protocol):
         ...
 
     async def delete(self, block_id: str) -> None:
-        """Takes a block away, from every agent that has it; one request. Raises BlockMissingError."""
+        """Takes a block away from all agents; one request. Raises BlockMissingError."""
         ...
 
     def observed_by(self, on_call: OnCall) -> Self:
