@@ -1,4 +1,4 @@
-"""From one layout to the other and back, whatever stands in the blocks and whenever it breaks off."""
+"""From one layout to the other and back, whatever stands in the blocks, broken off anywhere."""
 
 import itertools
 import re
@@ -226,6 +226,21 @@ def test_a_notes_block_that_is_too_small_is_made_larger_before_it_is_written() -
 
     assert there[NOTES].limit == 10_000
     assert document(there, NOTES)["unsorted_notes"] == ["m" * 3000]
+
+
+@pytest.mark.parametrize("layout", Layout)
+def test_no_block_is_written_that_the_npcs_tools_can_edit(layout: Layout) -> None:
+    blocks = noting(told({}, ALICE), "1001", notes="here")
+    blocks[NOTES] = a_block(NOTES, "there")
+    written = []
+
+    while step := next_step(blocks, layout):
+        if isinstance(step, Write):
+            written.append((step.block.label, step.block.read_only))
+        blocks = after(step, blocks)
+
+    assert written
+    assert all(is_locked for _, is_locked in written)
 
 
 def test_notes_too_large_for_shared_are_refused_before_anything_is_done() -> None:
