@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import click
 from aiokafka.errors import KafkaError
@@ -92,7 +93,7 @@ async def look_at_kafka(connection: KafkaConnection) -> AsyncIterator[Finding]:
         for finding in topic_findings(connection, observed):
             yield finding
         for role in Role:
-            members = await _members(admin, group_id(role, connection.topic_prefix))
+            members = await workers_of(admin, role, connection.topic_prefix)
             sentence = _counted(members, "worker") if members else "no worker runs"
             yield note("workers", f"{role}: {sentence}.")
 
@@ -115,8 +116,9 @@ def topic_findings(connection: KafkaConnection, observed: Mapping[str, Observed]
     return findings
 
 
-async def _members(admin: object, group: str) -> int:
-    answers = await admin.describe_consumer_groups([group])  # type: ignore[attr-defined] # untyped
+async def workers_of(admin: Any, role: Role, prefix: str) -> int:
+    """How many workers of a role run, of those that use these topics."""
+    answers = await admin.describe_consumer_groups([group_id(role, prefix)])
     return sum(len(found[5]) for answer in answers for found in answer.groups)
 
 
