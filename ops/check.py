@@ -11,7 +11,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    KafkaError,
+    NotCoordinatorForGroupError,
+)
 from letta_client import APIError, AsyncLetta
 from pydantic import ValidationError
 from rich.console import Console
@@ -31,6 +35,7 @@ from topics.text import fold
 AGENT_TAG = "npc:"
 _SHOWN = 5
 _AGENTS_PER_PAGE = 200
+_TRIES, _PAUSE = 20, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +123,18 @@ def topic_findings(connection: KafkaConnection, observed: Mapping[str, Observed]
 
 async def workers_of(admin: Any, role: Role, prefix: str) -> int:
     """How many workers of a role run, of those that use these topics."""
-    answers = await admin.describe_consumer_groups([group_id(role, prefix)])
+    answers = await _described(admin, group_id(role, prefix))
     return sum(len(found[5]) for answer in answers for found in answer.groups)
+
+
+async def _described(admin: Any, group: str) -> Any:
+    """What the broker knows of a group. A new broker has no coordinator until asked for one."""
+    for _ in range(_TRIES - 1):
+        try:
+            return await admin.describe_consumer_groups([group])
+        except (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError):
+            await asyncio.sleep(_PAUSE)
+    return await admin.describe_consumer_groups([group])
 
 
 async def look_at_roster(
