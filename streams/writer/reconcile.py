@@ -90,7 +90,7 @@ class Reconciler:
                 return result(command, Outcome.OUTDATED, effort, now())
             try:
                 if await arrange(self.rules.layout, agent_id, store, blocks, effort):
-                    blocks = await store.read(agent_id)
+                    continue  # read again, and look again for something newer
                 await _write_what_differs(work, store, blocks)
             except (ConflictError, BlockMissingError):
                 continue

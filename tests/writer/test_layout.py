@@ -102,6 +102,23 @@ async def test_blocks_of_the_shared_layout_are_locked_before_they_are_read_for_a
     assert result.blocks == (NOTES, "group_members")
 
 
+async def test_what_got_newer_while_blocks_were_locked_is_not_overwritten(
+    fake: FakeLetta, letta: LettaStore
+) -> None:
+    agent_id = fake.agent()
+    await reconcile(command(ALICE), agent_id, letta, now)
+    block = fake.block(agent_id, "group_members")
+
+    def another_writer() -> None:
+        block["metadata"]["rollcall"] |= {"offset": 12, "observed_at": NOON + 9}
+
+    fake.fail(method="PATCH", path=block["id"], before=another_writer)
+    result = await split(command(BOB, offset=11, observed_at=NOON + 3), agent_id, letta, now)
+
+    assert result.outcome is Outcome.OUTDATED
+    assert "1002" not in value(fake, agent_id)["members"]
+
+
 async def test_a_description_that_is_not_ours_is_kept(fake: FakeLetta, letta: LettaStore) -> None:
     agent_id = fake.agent(group_members="", status="")
     fake.block(agent_id, "status")["description"] = "the game's own words"
