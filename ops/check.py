@@ -6,21 +6,30 @@ left out rather than guessed.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import click
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    KafkaError,
+    NotCoordinatorForGroupError,
+)
 from letta_client import APIError, AsyncLetta
 from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
 from ops.failure import Failure, sentence_of, wrong_settings
+from ops.layout.migration import Told, agents_of, move_all
+from ops.layout.steps import Standing
 from ops.tables import admin_client, demand_topics, read_models
 from ops.topics_admin import Observed, alterations, observe
-from streams.settings import Settings
+from streams.settings import Layout, Settings
 from streams.topology import Role, group_id
+from streams.writer.letta import connect
+from streams.writer.store import StoreError
 from topics.catalogue import CATALOGUE, LOCATIONS, NPC_ROSTER, differences
 from topics.connection import ConnectionSettingsError, KafkaConnection
 from topics.decode import decode_location, decode_roster_entry
@@ -29,7 +38,9 @@ from topics.text import fold
 
 AGENT_TAG = "npc:"
 _SHOWN = 5
+_SAMPLE = 5
 _AGENTS_PER_PAGE = 200
+_TRIES, _PAUSE = 20, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +103,7 @@ async def look_at_kafka(connection: KafkaConnection) -> AsyncIterator[Finding]:
         for finding in topic_findings(connection, observed):
             yield finding
         for role in Role:
-            members = await _members(admin, group_id(role, connection.topic_prefix))
+            members = await workers_of(admin, role, connection.topic_prefix)
             sentence = _counted(members, "worker") if members else "no worker runs"
             yield note("workers", f"{role}: {sentence}.")
 
@@ -115,9 +126,20 @@ def topic_findings(connection: KafkaConnection, observed: Mapping[str, Observed]
     return findings
 
 
-async def _members(admin: object, group: str) -> int:
-    answers = await admin.describe_consumer_groups([group])  # type: ignore[attr-defined] # untyped
+async def workers_of(admin: Any, role: Role, prefix: str) -> int:
+    """How many workers of a role run, of those that use these topics."""
+    answers = await _described(admin, group_id(role, prefix))
     return sum(len(found[5]) for answer in answers for found in answer.groups)
+
+
+async def _described(admin: Any, group: str) -> Any:
+    """What the broker knows of a group. A new broker has no coordinator until asked for one."""
+    for _ in range(_TRIES - 1):
+        try:
+            return await admin.describe_consumer_groups([group])
+        except (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError):
+            await asyncio.sleep(_PAUSE)
+    return await admin.describe_consumer_groups([group])
 
 
 async def look_at_roster(
@@ -154,7 +176,7 @@ def roster_faults(npcs: Mapping[str, RosterEntry], slugs: Iterable[str]) -> Iter
 async def look_at_letta(
     settings: Settings, roster: Mapping[str, RosterEntry] | None
 ) -> AsyncIterator[Finding]:
-    """The server, and whether each NPC of the roster has its agent."""
+    """The server, whether each NPC of the roster has its agent, and where some keep notes."""
     token = settings.letta_token.get_secret_value() if settings.letta_token else None
     letta = AsyncLetta(base_url=settings.letta_url, api_key=token, max_retries=0)
     async with letta:
@@ -164,8 +186,35 @@ async def look_at_letta(
             if roster:
                 ids, tags = await _agents(letta)
                 yield missing_agents(roster, ids, tags)
+                yield await look_at_layout(settings, list(roster.values())[:_SAMPLE])
         except APIError as error:
             yield wrong("letta", f"{settings.letta_url}: {sentence_of(error)}")
+
+
+async def look_at_layout(settings: Settings, npcs: Sequence[RosterEntry]) -> Finding:
+    """Whether the memory of some NPCs stands in the layout that the settings name."""
+    token = settings.letta_token.get_secret_value() if settings.letta_token else None
+    store, told = connect(settings.letta_url, token, settings.letta_timeout), list[Told]()
+    try:
+        agents = await agents_of(npcs, store)
+        await move_all(agents, store, settings.layout, told.append, dry_run=True)
+    except StoreError as error:
+        return note("layout", f"could not be looked at: {error}.")
+    finally:
+        await store.close()
+    return layout_finding(settings.layout, [one.standing for one in told])
+
+
+def layout_finding(wanted: Layout, standings: Sequence[Standing]) -> Finding:
+    """Nothing is lost in another layout, but notes are not where the NPC is told to keep them."""
+    other = [one for one in standings if one not in (Standing.EMPTY, wanted.value)]
+    if not other:
+        return ok("layout", f"{wanted.value}, as far as {_counted(len(standings), 'NPC')} tell.")
+    return note(
+        "layout",
+        f"ROLLCALL_LAYOUT is {wanted.value}; of {_counted(len(standings), 'NPC')} looked at,"
+        f" {len(other)} stand otherwise. `rollcall layout migrate` moves them.",
+    )
 
 
 async def _agents(letta: AsyncLetta) -> tuple[set[str], set[str]]:

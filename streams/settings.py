@@ -114,7 +114,8 @@ class Settings(BaseSettings):
 
     layout: Layout = Layout.SHARED
     """`shared`: the game's facts and the NPC's notes stand in the same blocks. `split`: the notes
-    have a block of their own, `group_notes`, that is never written once it has been made."""
+    have a block of their own, `group_notes`, that is never written once it has been made. Mode
+    `direct` knows `shared` alone."""
 
     parked_retry_interval: float = Field(default=10.0, gt=0)
     """Seconds between two looks for the Letta agent of an NPC that has none yet."""

@@ -15,6 +15,7 @@ from typing import Any
 from aiohttp import web
 
 Json = dict[str, Any]
+TRAITS = ("limit", "read_only", "description")
 
 
 @dataclass
@@ -96,7 +97,7 @@ class FakeLetta:
     def _new_block(self, label: str, value: str, **more: Any) -> Json:
         block_id = f"block-{uuid.uuid4()}"
         made: Json = {"id": block_id, "label": label, "value": value, "metadata": {}}
-        made |= {"limit": 5000, "read_only": False, **more}
+        made |= {"limit": 5000, "read_only": False, "description": None, **more}
         self.blocks[block_id] = made
         return made
 
@@ -242,7 +243,7 @@ class FakeLetta:
 
     async def _create_block(self, request: web.Request) -> web.Response:
         body = await request.json()
-        more = {name: body[name] for name in ("limit", "metadata", "description") if name in body}
+        more = {name: body[name] for name in ("metadata", *TRAITS) if name in body}
         return web.json_response(self._new_block(body["label"], _stored(body["value"]), **more))
 
     async def _patch_block(self, request: web.Request) -> web.Response:
@@ -261,6 +262,7 @@ class FakeLetta:
             block["value"] = _stored(body["value"])
         if "metadata" in body:
             block["metadata"] = body["metadata"]
+        block |= {name: body[name] for name in TRAITS if name in body}
         return web.json_response(block)
 
     async def _delete_block(self, request: web.Request) -> web.Response:

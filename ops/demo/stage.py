@@ -24,7 +24,7 @@ from ops.load import Changes, publish_changes
 from ops.roster_checks import Checked
 from ops.tables import admin_client
 from ops.topics_admin import apply
-from streams.settings import Mode
+from streams.settings import Layout, Mode
 from streams.topology import Role
 from topics.connection import KafkaConnection
 from topics.models import RosterEntry
@@ -107,6 +107,8 @@ class Stage:
             "ROLLCALL_LETTA_URL": self.letta_url,
             "ROLLCALL_TOPIC_PREFIX": self.connection.topic_prefix,
             "ROLLCALL_MODE": self.mode.value,
+            # The NPCs of a demo note where the shared layout wants it.
+            "ROLLCALL_LAYOUT": Layout.SHARED.value,
             "ROLLCALL_DATA_DIR": str(self.folder / "data"),
         }
 

@@ -3,12 +3,15 @@
 Four requests a command, as the game's first integration made them: each block read by its label,
 each written by its label, whether it changed or not. No fence, no second look at a conflict. What
 it writes is rendered by the same rules, so no note is lost that a slower request does not lose.
+It knows the shared layout alone, whatever ROLLCALL_LAYOUT says.
 """
 
 from collections.abc import Callable
 from typing import Protocol
 
+from streams.settings import Layout
 from streams.writer.document import Document
+from streams.writer.layout import DESCRIPTIONS
 from streams.writer.outcome import Effort, outcome_of, result
 from streams.writer.reconcile import KINDS, BlockKind, rendered
 from streams.writer.stamp import mark_of, stamped
@@ -64,7 +67,8 @@ async def _write(
     wanted = rendered(kind, command, block)
     if block is None:
         metadata = stamped({}, wanted, mark_of(command))
-        await store.create(agent_id, kind.label, wanted.value, metadata, kind.description)
+        told = DESCRIPTIONS[Layout.SHARED][kind.label]
+        await store.create(agent_id, kind.label, wanted.value, metadata, told)
         return
     metadata = stamped(block.metadata, wanted, mark_of(command))
     await store.write_by_label(agent_id, kind.label, wanted.value, metadata)

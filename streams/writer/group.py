@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from streams.settings import ConflictPolicy
+from streams.settings import ConflictPolicy, Layout
 from streams.writer.blame import facts_found, facts_of
 from streams.writer.budget import LIMIT, fitted
 from streams.writer.document import Document, Reading, read, render
@@ -40,7 +40,7 @@ from streams.writer.merge import (
 )
 from streams.writer.recall import own_members, own_part, recalled, recalled_members
 from streams.writer.rules import DEFAULT_RULES, Rules
-from streams.writer.stamp import UNSTAMPED, Stamp
+from streams.writer.stamp import UNSTAMPED, Stamp, is_replaced, with_replaced
 from topics.models import Conflict, Desired, Member
 from topics.text import DESCRIPTION_LIMIT, NAME_LIMIT, fold
 
@@ -73,11 +73,11 @@ def group_document(
     crowd = crowd_of(reading.document)
     group = matched(crowd.members, desired.members, stamp)
     judge = _judge(theirs, rules.policy, group, stamp)
-    if judge.stale and stamp.own:
+    if stamp.own and (judge.stale or is_replaced(theirs, stamp)):
         crowd, stamp = _recalled(crowd, stamp)
         group = matched(crowd.members, desired.members, stamp)
     kept = _kept(group, judge)
-    draft = _draft(group, _shown(group, kept), crowd.others)
+    draft = _draft(group, _shown(group, kept), crowd.others, rules.layout)
     document = _settled(reading, draft, group, iso_time(observed_at), limit)
     said = _said(group, kept, document[MEMBERS])
     base: Document = {MEMBERS: [[who, *texts.values()] for who, texts in said.items()]}
@@ -93,6 +93,7 @@ def group_document(
         before=judge.remembers(facts),
         is_base_news=is_same and is_base_news(rules.policy, stamp.base, base),
         own=_own_of(document),
+        replaced=with_replaced(theirs, stamp),
     )
 
 
@@ -126,8 +127,9 @@ def _is_observed(document: Document, reading: Reading) -> bool:
     return reading.exact and document == reading.document
 
 
-def _draft(group: Group, shown: Iterable[Member], others: Document) -> Document:
-    members: dict[str, object] = {m.id: _member(m, group) for m in shown}
+def _draft(group: Group, shown: Iterable[Member], others: Document, layout: Layout) -> Document:
+    blank = {NOTES: ""} if layout is Layout.SHARED else {}
+    members: dict[str, object] = {m.id: _member(m, group, blank) for m in shown}
     members.update((entry.who, entry.found) for entry in group.staying)
     last_updated = others.get(LAST_UPDATED)
     return {
@@ -142,14 +144,14 @@ def _draft(group: Group, shown: Iterable[Member], others: Document) -> Document:
 # -- a member --------------------------------------------------------------------------------------
 
 
-def _member(member: Member, group: Group) -> Document:
+def _member(member: Member, group: Group, blank: Document) -> Document:
     claimed, waiting = group.claimed[member.id], group.waiting[member.id].values()
     noted = (npc_part(entry.fields, MEMBER_FIELDS) for entry in claimed)
     called = (_called_before(entry, member) for entry in claimed)
     returning = (npc_part(part, MEMBER_FIELDS) for part in waiting)
     appearance = _appearance(member, [*(entry.fields for entry in claimed), *waiting])
     part = united([*noted, *called, *returning])
-    return {NAME: member.name, APPEARANCE: appearance, NOTES: "", **part}
+    return {NAME: member.name, APPEARANCE: appearance, **blank, **part}
 
 
 def _appearance(member: Member, accounts: Iterable[Document]) -> str:

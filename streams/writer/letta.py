@@ -36,6 +36,7 @@ from letta_client import (
     APITimeoutError,
     AsyncLetta,
     DefaultAsyncHttpxClient,
+    omit,
 )
 
 from streams.writer.budget import LIMIT
@@ -85,6 +86,7 @@ class _WireBlock(msgspec.Struct):
     label: str | None = None
     limit: int | None = None
     read_only: bool | None = None
+    description: str | None = None
     metadata: dict[str, Any] | None = None
 
 
@@ -163,12 +165,42 @@ class LettaStore:
         sent = self.client.blocks.with_raw_response.update(block_id, value=value, metadata=metadata)
         await self._call("write", sent, msgspec.Raw, BlockMissingError)
 
+    async def change(
+        self,
+        block_id: str,
+        *,
+        read_only: bool | None = None,
+        description: str | None = None,
+        limit: int | None = None,
+    ) -> None:
+        """One PATCH without the value."""
+        sent = self.client.blocks.with_raw_response.update(
+            block_id,
+            read_only=omit if read_only is None else read_only,
+            description=omit if description is None else description,
+            limit=omit if limit is None else limit,
+        )
+        await self._call("change_block", sent, msgspec.Raw, BlockMissingError)
+
     async def create(
-        self, agent_id: str, label: str, value: str, metadata: Document, description: str
+        self,
+        agent_id: str,
+        label: str,
+        value: str,
+        metadata: Document,
+        description: str,
+        *,
+        read_only: bool = False,
+        limit: int = LIMIT,
     ) -> Block:
         """One request creates the block, one attaches it."""
         sent = self.client.blocks.with_raw_response.create(
-            label=label, value=value, metadata=metadata, description=description, limit=LIMIT
+            label=label,
+            value=value,
+            metadata=metadata,
+            description=description,
+            read_only=read_only,
+            limit=limit,
         )
         created = await self._call("create_block", sent, _WireBlock)
         try:
@@ -187,6 +219,11 @@ class LettaStore:
         return [
             AgentRun(id=run.id, agent_id=run.agent_id, is_active=_is_active(run)) for run in listed
         ]
+
+    async def delete(self, block_id: str) -> None:
+        """One DELETE."""
+        sent = self.client.blocks.with_raw_response.delete(block_id)
+        await self._call("delete_block", sent, msgspec.Raw, BlockMissingError)
 
     async def read_by_label(self, agent_id: str, label: str) -> Block:
         """One block of an agent; for `direct` alone. Raises BlockMissingError."""
@@ -216,9 +253,8 @@ class LettaStore:
 
     async def _drop(self, block_id: str) -> None:
         """Takes a block away that no agent has. Where this fails too, it stays as litter."""
-        sent = self.client.blocks.with_raw_response.delete(block_id)
         try:
-            await self._call("delete_block", sent, msgspec.Raw, BlockMissingError)
+            await self.delete(block_id)
         except StoreError as error:
             _log.warning("block_left_behind", block_id=block_id, error=str(error))
 
@@ -320,6 +356,7 @@ def _block(wire: _WireBlock) -> Block:
         metadata=wire.metadata or {},
         limit=wire.limit,
         read_only=bool(wire.read_only),
+        description=wire.description,
     )
 
 

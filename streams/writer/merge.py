@@ -74,6 +74,8 @@ class Rendered:
     """Earlier values of the block, as `blame` remembers them."""
     own: Document = field(default_factory=dict)
     """The NPC's part of `value`: a write-back may take some of it; see `recall`."""
+    replaced: tuple[str, ...] = ()
+    """Hashes of the texts that our last writes replaced, newest last; see `recall`."""
     is_base_news: bool = False
     """The value stands already, and the game has come to say what it says: under the policy `npc`
     the next merge must know, or it would take a later change of the game's for none."""

@@ -1,9 +1,11 @@
 """What an agent's write-back took from an NPC's own part of a block, put back from the stamp. Pure.
 
-A write-back (`blame`) makes a block as old as the agent's run: what the NPC noted since, through
-another tool or on a player who came back meanwhile, is not there any more, and nobody meant to
-delete it. The stamp holds the NPC's part as we wrote it last; the two accounts are united, so that
-nothing of either is lost. What the NPC itself shortened in that very run comes back with it.
+A write-back makes a block as old as the agent's run: what the NPC noted since, through another tool
+or on a player who came back meanwhile, is not there any more, and nobody meant to delete it. It is
+told by its game part, older than our last write's (`blame`), or by its text, which is one that an
+earlier write of ours replaced (`stamp`). The stamp holds the NPC's part as we wrote it last; the
+two accounts are united, so that nothing of either is lost. What the NPC itself shortened in that
+very run comes back with it.
 """
 
 from collections.abc import Collection

@@ -13,8 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from streams.settings import Layout
 from streams.writer import group, status
 from streams.writer.budget import LIMIT, DoesNotFitError, limit_of
+from streams.writer.layout import DESCRIPTIONS, arrange
 from streams.writer.merge import Rendered
 from streams.writer.outcome import Effort, outcome_of, result
 from streams.writer.rules import DEFAULT_RULES, Rules
@@ -51,22 +53,10 @@ class BlockKind(NamedTuple):
 
     label: str
     render: Render
-    description: str
-    """Told to the NPC with the block, where we create it."""
 
 
-GROUP = BlockKind(
-    group.LABEL,
-    group.group_document,
-    "Who stands with you right now, kept up to date by the game. Your own notes about somebody"
-    " belong into the `notes` of their entry; they come back whenever that person does.",
-)
-STATUS = BlockKind(
-    status.LABEL,
-    status.status_document,
-    "Where you are and what you are doing, kept up to date by the game."
-    " You may add fields of your own.",
-)
+GROUP = BlockKind(group.LABEL, group.group_document)
+STATUS = BlockKind(status.LABEL, status.status_document)
 KINDS = (GROUP, STATUS)
 
 
@@ -99,6 +89,8 @@ class Reconciler:
             if any(is_outdated(work.mark, read_stamp(block.metadata)) for block in _ours(blocks)):
                 return result(command, Outcome.OUTDATED, effort, now())
             try:
+                if await arrange(self.rules.layout, agent_id, store, blocks, effort):
+                    continue  # read again, and look again for something newer
                 await _write_what_differs(work, store, blocks)
             except (ConflictError, BlockMissingError):
                 continue
@@ -161,7 +153,11 @@ async def _write(
 ) -> None:
     if block is None:
         metadata = stamped({}, wanted, work.mark)
-        await store.create(work.agent_id, kind.label, wanted.value, metadata, kind.description)
+        layout = work.rules.layout
+        told, is_locked = DESCRIPTIONS[layout][kind.label], layout is Layout.SPLIT
+        await store.create(
+            work.agent_id, kind.label, wanted.value, metadata, told, read_only=is_locked
+        )
     elif wanted.value != block.value:
         await store.write(block.id, wanted.value, stamped(block.metadata, wanted, work.mark))
     else:

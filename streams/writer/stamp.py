@@ -29,6 +29,7 @@ from topics.models import UpdateCommand
 KEY = "rollcall"
 VERSION = 1
 _HASH_LENGTH = 32
+_REPLACED_LIMIT = 8
 
 
 UNKNOWN = -1
@@ -66,6 +67,8 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
     """The game's part of what our last writes replaced, newest last; see `blame`."""
     own: dict[str, Any] = {}
     """The NPC's part of the value, for when a write-back takes some of it; see `recall`."""
+    replaced: tuple[str, ...] = ()
+    """Hashes of the texts that our last writes replaced, newest last; see `recall`."""
     gone: tuple[str, ...] = ()
     """Ids we wrote once and took out, newest last: an agent's write-back may bring them back."""
 
@@ -94,6 +97,7 @@ def stamped(metadata: Document, rendered: Rendered, mark: Mark) -> Document:
         kept=rendered.kept,
         before=rendered.before,
         own=rendered.own,
+        replaced=rendered.replaced,
         gone=rendered.gone,
     )
     return {**metadata, KEY: msgspec.to_builtins(stamp)}
@@ -120,6 +124,17 @@ def is_before(mark: Mark, other: Mark) -> bool:
     if mark.offset != other.offset:
         return mark.offset < other.offset
     return UNKNOWN < mark.command_offset < other.command_offset
+
+
+def is_replaced(value: str, stamp: Stamp) -> bool:
+    """Whether the value is one that an earlier write of ours replaced: only a write-back has it."""
+    found = hash_of(value)
+    return found != stamp.hash and found in stamp.replaced
+
+
+def with_replaced(value: str, stamp: Stamp) -> tuple[str, ...]:
+    """The texts replaced once this one will have been, too."""
+    return tuple(dict.fromkeys([*stamp.replaced, hash_of(value)]))[-_REPLACED_LIMIT:]
 
 
 def is_edited(value: str, stamp: Stamp) -> bool:

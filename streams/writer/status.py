@@ -27,7 +27,7 @@ from streams.writer.document import UNSORTED, Document, read, render
 from streams.writer.merge import Claim, Judge, Rendered, conflict_over, is_base_news, npc_part
 from streams.writer.recall import own_part, recalled
 from streams.writer.rules import DEFAULT_RULES, Rules
-from streams.writer.stamp import UNSTAMPED, Stamp
+from streams.writer.stamp import UNSTAMPED, Stamp, is_replaced, with_replaced
 from topics.models import Conflict, Desired
 from topics.text import ACTION_LIMIT, DESCRIPTION_LIMIT, NAME_LIMIT, fold
 
@@ -81,12 +81,12 @@ def status_document(
     Raises DoesNotFitError.
     """
     reading = read(theirs, FIELDS)
-    found = _with_labelled_line(reading.document)
+    found = with_labelled_line(reading.document)
     before = _texts(found if stamp.base is None else stamp.base)
     is_repeat = stamp.base is not None and stamp.observed_at == observed_at
     ours = _fields(desired, before, is_repeat)
     judge = _judge(theirs, rules.policy, found, stamp)
-    if judge.stale:
+    if judge.stale or is_replaced(theirs, stamp):
         found = recalled(found, stamp.own)
     claims = {name: Claim(before.get(name), ours[name], found.get(name)) for name in FIELDS}
     kept = _kept(claims, judge) if stamp.base is not None else {}
@@ -102,6 +102,7 @@ def status_document(
         before=judge.remembers(facts),
         is_base_news=is_same and is_base_news(rules.policy, stamp.base, ours),
         own=own_part(document, FIELDS),
+        replaced=with_replaced(theirs, stamp),
     )
 
 
@@ -160,7 +161,7 @@ def _texts(document: Mapping[str, object]) -> dict[str, str]:
     return {name: text for name in FIELDS if isinstance(text := document.get(name), str)}
 
 
-def _with_labelled_line(document: Document) -> Document:
+def with_labelled_line(document: Document) -> Document:
     """The document, with its only unsorted note read as fields if it is a "Location: X" line."""
     notes = document.get(UNSORTED)
     if list(document) != [UNSORTED] or not isinstance(notes, list) or len(notes) != 1:

@@ -14,6 +14,7 @@ from typing import Protocol, Self
 
 import msgspec
 
+from streams.writer.budget import LIMIT
 from streams.writer.document import Document
 
 OnCall = Callable[[str, str, float], None]
@@ -59,6 +60,8 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
     """Characters; Letta 0.16.8 does not enforce it on an update, other builds do."""
     read_only: bool = False
     """For the agent's own tools; it holds nobody else back."""
+    description: str | None = None
+    """Told to the NPC with the block."""
 
 
 RUNS_LISTED = 100
@@ -94,8 +97,30 @@ class BlockStore(Protocol):
         """
         ...
 
+    async def change(
+        self,
+        block_id: str,
+        *,
+        read_only: bool | None = None,
+        description: str | None = None,
+        limit: int | None = None,
+    ) -> None:
+        """Sets what is not None and leaves value and metadata alone; one request.
+
+        Raises BlockMissingError.
+        """
+        ...
+
     async def create(
-        self, agent_id: str, label: str, value: str, metadata: Document, description: str
+        self,
+        agent_id: str,
+        label: str,
+        value: str,
+        metadata: Document,
+        description: str,
+        *,
+        read_only: bool = False,
+        limit: int = LIMIT,
     ) -> Block:
         """A new block for an agent; two requests, and a third that cleans up if the second fails.
 
@@ -108,6 +133,10 @@ class BlockStore(Protocol):
 
         Raises PermanentError where the server does not tell.
         """
+        ...
+
+    async def delete(self, block_id: str) -> None:
+        """Takes a block away from all agents; one request. Raises BlockMissingError."""
         ...
 
     def observed_by(self, on_call: OnCall) -> Self:

@@ -5,8 +5,10 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from ops.check import missing_agents, roster_faults
+from ops.check import layout_finding, missing_agents, roster_faults
 from ops.cli import main
+from ops.layout.steps import Standing
+from streams.settings import Layout
 from topics.models import RosterEntry
 
 GRETA = RosterEntry(npc_id="npc-1", name="Greta", home_location="market")
@@ -40,6 +42,16 @@ def test_a_disabled_npc_needs_no_agent() -> None:
     resting = RosterEntry(npc_id="npc-3", name="Ines", enabled=False)
 
     assert missing_agents({"npc-3": resting}, set(), set()).state == "ok"
+
+
+def test_memory_in_another_layout_than_the_setting_is_told() -> None:
+    standings = [Standing.SHARED, Standing.SPLIT, Standing.BETWEEN, Standing.EMPTY]
+
+    assert layout_finding(Layout.SPLIT, [Standing.SPLIT, Standing.EMPTY]).state == "ok"
+    assert layout_finding(Layout.SPLIT, standings).sentence == (
+        "ROLLCALL_LAYOUT is split; of 4 NPCs looked at, 2 stand otherwise. "
+        "`rollcall layout migrate` moves them."
+    )
 
 
 def test_nothing_reachable_is_told_in_plain_words(monkeypatch: pytest.MonkeyPatch) -> None:

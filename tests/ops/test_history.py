@@ -15,7 +15,7 @@ from ops.history.timeline import Confirmations, Entry, Said, Timeline, timeline,
 from ops.history.view import card, entry_lines, live_lines
 from streams.writer.document import Document
 from streams.writer.group import group_document
-from streams.writer.stamp import stamped
+from streams.writer.stamp import mark_of, stamped
 from streams.writer.status import status_document
 from streams.writer.store import Block
 from tests.writer.commands import ALICE, BOB, GRETA, NOON, command, desired
@@ -301,7 +301,9 @@ def blocks(of: Desired, group: str = "", status: str = "") -> dict[str, Block]:
         ("status", status_document(status, of, NOON)),
     )
     return {
-        label: Block(id=label, label=label, value=drawn.value, metadata=stamped({}, drawn, said))
+        label: Block(
+            id=label, label=label, value=drawn.value, metadata=stamped({}, drawn, mark_of(said))
+        )
         for label, drawn in pairs
     }
 

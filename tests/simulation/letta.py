@@ -8,6 +8,9 @@ that lost it. A write may lose a note only where nobody could have known of it:
     between read and write    after the read that this write was made from (without a 409 since)
     reverse clobber           while a tool of the NPC's own ran, which wrote the old value back
 
+In the split layout there is no window between read and write: the NPC notes in `group_notes`, which
+nobody of us may write, and what it may edit is never written.
+
 The same for older state over newer: only where the newer one came after the read.
 """
 
@@ -20,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from streams.settings import Layout
 from streams.writer.store import (
     RUNS_LISTED,
     AgentMissingError,
@@ -38,7 +42,7 @@ if TYPE_CHECKING:
 TIMEOUT = 3.0
 """Virtual seconds after which the writer gives a call up; the server may still carry it out."""
 
-GROUP, STATUS = "group_members", "status"
+GROUP, STATUS, NOTES = "group_members", "status", "group_notes"
 OUR_KEY = "rollcall"
 
 
@@ -65,11 +69,19 @@ class Stored:
     npc_id: str
     value: str
     metadata: dict[str, Any]
+    read_only: bool = False
     version: int = 0
     tokens: dict[str, int] = field(default_factory=dict)
 
+    reverted: set[str] = field(default_factory=set)
+    """Tokens that a write-back took; the stamp's copy of the NPC's part may bring them back."""
+
     def text(self) -> str:
         return self.value + orjson.dumps(self.metadata).decode()
+
+    def shown(self) -> str:
+        """The value and what waits in the metadata, without the stamp's copy of the value."""
+        return _shown(self.value, self.metadata)
 
     def mark(self) -> Mark:
         """How new the game's part is."""
@@ -208,7 +220,12 @@ class Letta:
             if token in text:
                 continue
             del block.tokens[token]
-            self._lost(block, token, "between read and write" if version > known else None, who)
+            has_window = version > known and self.world.layout is Layout.SHARED
+            window = "between read and write" if has_window else None
+            self._lost(block, token, "reverse clobber" if token in block.reverted else window, who)
+        self._count_restored(block, _shown(value, metadata))
+        if block.label == NOTES:
+            self.world.trace.broke(f"{who} wrote the notes of {block.npc_id}")
         self._check_age(block, _mark(metadata), known, who)
         block.value, block.metadata = value, metadata
         block.version += 1
@@ -226,6 +243,13 @@ class Letta:
         for token in [token for token in block.tokens if token not in text]:
             del block.tokens[token]
             self._lost(block, token, "reverse clobber", block.npc_id)
+        shown = block.shown()
+        block.reverted |= {token for token in block.tokens if token not in shown}
+
+    def _count_restored(self, block: Stored, shown: str) -> None:
+        restored = {token for token in block.reverted if token in shown}
+        self.world.trace.counts["note restored after a reverse clobber"] += len(restored)
+        block.reverted -= restored
 
     def excuse(self, npc_id: str, window: str) -> None:
         self.excused.setdefault(npc_id, set()).add(window)
@@ -316,8 +340,35 @@ class SimulatedStore:
         )
         return listed
 
+    async def change(
+        self,
+        block_id: str,
+        *,
+        read_only: bool | None = None,
+        description: str | None = None,
+        limit: int | None = None,
+    ) -> None:
+        def act() -> None:
+            block = self._letta.block(block_id)
+            if block is None:
+                raise BlockMissingError(block_id)
+            block.read_only = block.read_only if read_only is None else read_only
+
+        await self._letta.call(self._process, f"change {block_id}", "change", act)
+
+    async def delete(self, block_id: str) -> None:
+        raise AssertionError("no writer takes a block away")
+
     async def create(
-        self, agent_id: str, label: str, value: str, metadata: dict[str, Any], description: str
+        self,
+        agent_id: str,
+        label: str,
+        value: str,
+        metadata: dict[str, Any],
+        description: str,
+        *,
+        read_only: bool = False,
+        limit: int = 0,
     ) -> Block:
         def act() -> Block:
             blocks = self._letta.agents.get(agent_id)
@@ -326,7 +377,7 @@ class SimulatedStore:
             if label in blocks:
                 raise ConflictError(label)
             npc_id = next(n for n, a in self._letta.tags.items() if a == agent_id)
-            blocks[label] = Stored(f"{agent_id}-{label}", label, npc_id, value, kept)
+            blocks[label] = Stored(f"{agent_id}-{label}", label, npc_id, value, kept, read_only)
             return _as_read(blocks[label])
 
         kept = _copy(metadata)
@@ -375,7 +426,8 @@ class Npcs:
         letta, random = self.world.letta, self.world.random
         agent_id = random.choice(sorted(letta.agents)) if letta.agents else None
         if agent_id is not None and not self.is_quiet:
-            held = {b.id: b.value for b in letta.agents[agent_id].values()}
+            blocks = letta.agents[agent_id].values()
+            held = {b.id: b.value for b in blocks if b.label != NOTES}  # its own it knows of
             letta.running += 1
             run = letta.begin_run(agent_id)
             self.world.timeline.after(random.uniform(0.2, 3.0), self._tool_ends, held, run)
@@ -389,6 +441,8 @@ class Npcs:
                 self.world.letta.write_back(block, value)
 
     def _edit(self, block: Stored, why: str) -> None:
+        if block.read_only:  # the tool refuses, so the note goes where it belongs
+            block = self.world.letta.agents[block.id.rpartition("-")[0]][NOTES]
         self._tokens += 1
         token = f"<{self._tokens}>"
         block.value = self._edited(block, token)
@@ -429,6 +483,12 @@ def _document(text: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def _shown(value: str, metadata: dict[str, Any]) -> str:
+    noted = {**(metadata.get(OUR_KEY) or {})}
+    noted.pop("own", None)
+    return value + orjson.dumps({**metadata, OUR_KEY: noted}).decode()
+
+
 def _mark(metadata: dict[str, Any]) -> Mark:
     noted = metadata.get(OUR_KEY) or {}
     names = (("observed_at", 0.0), ("offset", -1), ("command_offset", -1))
@@ -447,4 +507,5 @@ def _as_read(block: Stored) -> Block:
         value=block.value,
         metadata=_copy(block.metadata),
         limit=100_000,
+        read_only=block.read_only,
     )

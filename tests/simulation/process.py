@@ -13,7 +13,7 @@ from unittest.mock import patch
 from aiokafka.errors import KafkaError
 
 from streams.filter.agent import FilterAgent
-from streams.settings import Settings
+from streams.settings import Layout, Settings
 from streams.topology import Role
 from streams.writer.agent import WriterAgent
 from streams.writer.breaker import Breaker
@@ -38,6 +38,7 @@ SETTINGS = Settings.model_construct(
     drain_timeout=2.0,
     force_refresh_interval=100.0,  # within what the filter takes for a clock that is ahead
 )
+SETTINGS_OF = {layout: SETTINGS.model_copy(update={"layout": layout}) for layout in Layout}
 CONNECTION: Any = SimpleNamespace(topic_prefix="")
 
 
@@ -73,7 +74,8 @@ class Process:
         self.on_node(self._build)
 
     def _build(self) -> None:
-        self.agent = AGENTS[self.role](self.app, SETTINGS, CONNECTION, NOTHING)
+        settings = SETTINGS_OF[self.world.layout]
+        self.agent = AGENTS[self.role](self.app, settings, CONNECTION, NOTHING)
         self.agent._broadcast = Broadcast(self, self.agent._broadcast)
         if self.role is Role.FILTER:
             self.agent._flusher._on_failure = leave_process

@@ -33,6 +33,7 @@ def test_the_faults_that_are_to_be_survived_do_happen() -> None:
         "note lost: between read and write",
         "commits refused",
         "npc edits",
+        "layout split",
     }
     assert expected - counts.keys() == set()
 

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from streams.settings import Layout
 from streams.topology import Role
 from tests.simulation.game import Game
 from tests.simulation.kafka import PARTITIONS, Broker, Group
@@ -35,6 +36,8 @@ PATIENCE = 150.0
 """Virtual seconds in which everything must be consumed once there is peace."""
 
 ROLES = (Role.FILTER, Role.WRITER)
+SPLIT_SHARE = 5
+"""One seed in so many runs in the split layout."""
 
 
 class World:
@@ -44,9 +47,11 @@ class World:
         self, seed: int, *, traced: bool = False, writer_options: dict[str, Any] | None = None
     ) -> None:
         self.random = Random(seed)
+        self.layout = Layout.SPLIT if seed % SPLIT_SHARE == SPLIT_SHARE - 1 else Layout.SHARED
         self.epoch = EPOCH
         self.timeline = Timeline()
         self.trace = Trace(lambda: self.timeline.now, traced)
+        self.trace.counts[f"layout {self.layout.value}"] += 1
         self.broker = Broker(self.timeline, self.random, self.trace)
         self.letta, self.npcs = Letta(self), Npcs(self)
         self.game = Game(self)

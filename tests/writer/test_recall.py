@@ -10,9 +10,7 @@ from tests.writer.commands import ALICE, BOB, NOON, desired, stamp_after
 from topics.models import Member
 
 
-def grouped(
-    value: str, *members: Member, at: float, stamp: Stamp = UNSTAMPED
-) -> tuple[str, Stamp]:
+def grouped(value: str, *members: Member, at: float, stamp: Stamp = UNSTAMPED) -> tuple[str, Stamp]:
     rendered = group_document(value, desired(*members), at, stamp)
     return rendered.value, stamp_after(rendered, observed_at=at)
 

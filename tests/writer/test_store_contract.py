@@ -114,6 +114,62 @@ async def test_a_block_is_created_with_metadata_and_limit_by_two_requests(
     assert [call[:2] for call in calls] == [("create_block", "200"), ("attach_block", "200")]
 
 
+async def test_a_block_is_created_read_only_with_a_limit_of_its_own(
+    store: LettaStore, new_agent: NewAgent
+) -> None:
+    agent_id = await new_agent()
+
+    await store.create(agent_id, "notes", "x", {}, "to you", read_only=True, limit=12_000)
+
+    block = (await store.read(agent_id))["notes"]
+    assert (block.read_only, block.limit, block.description) == (True, 12_000, "to you")
+
+
+async def test_a_change_leaves_value_and_metadata_and_what_it_does_not_name(
+    store: LettaStore, new_agent: NewAgent
+) -> None:
+    agent_id = await new_agent()
+    made = await store.create(agent_id, "notes", "mine", {"k": 1}, "to you")
+    calls: list[Call] = []
+
+    await store.observed_by(lambda *call: calls.append(call)).change(made.id, read_only=True)
+    locked = (await store.read(agent_id))["notes"]
+    await store.change(made.id, read_only=False, limit=9000, description="")
+
+    block = (await store.read(agent_id))["notes"]
+    assert (locked.read_only, locked.limit, locked.description) == (True, 5000, "to you")
+    assert (block.read_only, block.limit, block.description) == (False, 9000, "")
+    assert [(b.value, b.metadata) for b in (locked, block)] == [("mine", {"k": 1})] * 2
+    assert [call[:2] for call in calls] == [("change_block", "200")]
+
+
+async def test_a_read_only_block_is_written_all_the_same(
+    store: LettaStore, new_agent: NewAgent
+) -> None:
+    agent_id = await new_agent()
+    made = await store.create(agent_id, "notes", "old", {}, "", read_only=True)
+
+    await store.write(made.id, "new", {"k": 1})
+
+    block = (await store.read(agent_id))["notes"]
+    assert (block.value, block.metadata, block.read_only) == ("new", {"k": 1}, True)
+
+
+async def test_a_deleted_block_is_gone_from_its_agent(
+    store: LettaStore, new_agent: NewAgent
+) -> None:
+    agent_id = await new_agent(status="x")
+    made = await store.create(agent_id, "notes", "", {}, "")
+
+    await store.delete(made.id)
+
+    assert list(await store.read(agent_id)) == ["status"]
+    with pytest.raises(BlockMissingError):
+        await store.delete(made.id)
+    with pytest.raises(BlockMissingError):
+        await store.change(made.id, read_only=True)
+
+
 async def test_a_second_block_of_one_label_is_a_conflict_and_leaves_nothing_behind(
     store: LettaStore, new_agent: NewAgent
 ) -> None:

@@ -1,0 +1,1 @@
+"""`rollcall layout`: where NPCs keep their notes, and moving them from one layout to the other."""
