@@ -77,7 +77,7 @@ class World:
         return self.trace
 
     def let_go(self) -> None:
-        """The end of this world: a garbage collector that had to find it took a tenth of the time."""
+        """Its end: a garbage collector that had to find it took a tenth of the time."""
         for process in self.processes:
             process.let_go()
         vars(self).clear()
