@@ -100,6 +100,18 @@ class Verdict:
             *([f"{self.dead_letters} dead letters"] if self.dead_letters else []),
         ]
 
+    def told(self) -> list[str]:
+        """The figures in lines."""
+        again = sum(self.kills_starting.values())
+        sent = f"{self.commands} sent, {self.results} results"
+        beside = f"{self.notes_lost_beside_a_write} beside a write of ours (not promised)"
+        return [
+            f"{self.snapshots} snapshots of {self.npcs} NPCs; {again} more kills in a start",
+            f"{self.wanted} commands asked for, {len(self.missing)} missing; {sent}",
+            f"{len(self.wrong)} differences between {self.npcs} memories and newest snapshots",
+            f"{self.notes} notes by NPCs, {self.notes_lost} lost, of these {beside}",
+        ]
+
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
