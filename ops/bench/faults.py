@@ -195,7 +195,7 @@ def _kills(wish: Wish, servers: Servers | None, on_done: OnDone) -> Trial:
         trial = asyncio.run(_killed(wish, servers, folder, on_kill))
     except* AssertionError as stuck:  # what never came, in a sentence
         trial.broken = [str(error) for error in _leaves(stuck)]
-    trial.often = ", ".join(f"kill -9 of {role} {times} times" for role, times in done.items())
+    trial.often = "kill -9: " + ", ".join(f"{many} of {role}" for role, many in done.items())
     if trial.broken:
         trial.told.append(f"The workers' logs are in {folder}.")
     else:
