@@ -82,6 +82,7 @@ from topics.wire import (
 
 _UNKNOWN_PLACE = "unknown"
 _SHOWN_TEXT = 80
+_SHOWN_ESCAPED = 120
 _SHOWN_ERROR = 100
 
 
@@ -477,5 +478,6 @@ def _refuse(error: msgspec.ValidationError) -> NoReturn:
 
 
 def _shown(text: str) -> str:
-    # repr() escapes whatever cannot be seen.
-    return repr(text if len(text) <= _SHOWN_TEXT else text[: _SHOWN_TEXT - 1] + "…")
+    # repr() escapes whatever cannot be seen, and makes up to ten characters of one.
+    shown = repr(text if len(text) <= _SHOWN_TEXT else text[: _SHOWN_TEXT - 1] + "…")
+    return shown if len(shown) <= _SHOWN_ESCAPED else f"{shown[: _SHOWN_ESCAPED - 1]}…"

@@ -12,6 +12,7 @@ It is idempotent, never longer than its limit, and never fails.
 """
 
 import unicodedata
+from functools import lru_cache
 
 ID_LIMIT = 200
 """Characters of an id or slug. Longer ids are refused, never cut: two could become one."""
@@ -34,6 +35,8 @@ _DROPPED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co"})
 # Tag letters and spare variation selectors: nobody sees them, a language model reads them.
 _HIDING = ("\U000e0000", "\U000e0fff")
 _READ_AHEAD = 8
+_FOLDED = 8192
+"""Names whose folded form is remembered: every group tells the same few again and again."""
 
 
 def clean(text: str, limit: int) -> str:
@@ -43,6 +46,7 @@ def clean(text: str, limit: int) -> str:
     return _cleaned(text, limit)
 
 
+@lru_cache(maxsize=_FOLDED)
 def fold(name: str) -> str:
     """The form in which two names are compared: cleaned, without case."""
     return unicodedata.normalize("NFC", clean(name, NAME_LIMIT).casefold())

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from tests.simulation.kafka import partition_of
 from tests.simulation.letta import GROUP, STATUS, Stored
 from topics.catalogue import LOCATIONS, NPC_ROSTER, NPC_SNAPSHOTS, PLAYER_PROFILES
@@ -190,7 +192,7 @@ class Game:
 
     def _publish(self, topic: str, key: str, value: dict[str, Any]) -> None:
         raw = key.encode()
-        self.world.broker.append(topic, raw, json.dumps(value).encode(), partition_of(raw))
+        self.world.broker.append(topic, raw, orjson.dumps(value), partition_of(raw))
 
     # the truth
 

@@ -142,6 +142,12 @@ class Process:
             self.world.trace.broke(f"{self.name} left over {error!r}")
         self.kill("left by itself")
 
+    def let_go(self) -> None:
+        """Unties what holds on to each other; nothing of it may be used any more."""
+        for part in (self.agent, self.loop, self.app, self.consumer, self.store, self.node, self):
+            if part is not None:
+                vars(part).clear()
+
     async def drain(self) -> None:
         """As SIGTERM does: finish, commit, leave the group."""
         for receive in self.app.on_before_shutdown.receivers:

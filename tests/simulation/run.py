@@ -80,3 +80,4 @@ def _add(figures: Figures, seed: int, world: World) -> None:
     figures.counts += trace.counts
     if trace.broken:
         figures.broken[seed] = trace.broken[0]
+    world.let_go()

@@ -39,15 +39,12 @@ class Timeline:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.turns = 0
         self.nodes: list[Node] = []
-        self._ready: deque[Handle] = deque()
+        self.ready: deque[Handle] = deque()
+        """What is due now, in order."""
+        self._running: Node | None = None
         self._later: list[tuple[float, int, Handle]] = []
         self._numbers = count()
-
-    def soon(self, handle: Handle) -> Handle:
-        self._ready.append(handle)
-        return handle
 
     def at(self, when: float, handle: Handle) -> Handle:
         heappush(self._later, (when, next(self._numbers), handle))
@@ -55,38 +52,46 @@ class Timeline:
 
     def after(self, seconds: float, callback: Callable[..., Any], *args: Any) -> Handle:
         """The world itself does something; no process can stop it."""
-        return self.at(self.now + seconds, Handle(None, callback, args))
+        handle = Handle(None, callback, args)
+        heappush(self._later, (self.now + seconds, next(self._numbers), handle))
+        return handle
 
     def run_until(self, end: float) -> None:
         """Runs everything that is due until then."""
-        later = self._later
-        while True:
+        try:
             self._run_ready()
-            if not later or later[0][0] > end:
-                break
-            self.now = max(self.now, later[0][0])
-            while later and later[0][0] <= self.now:
-                self._ready.append(heappop(later)[2])
+            while self._later and self._later[0][0] <= end:
+                self._take_due()
+                self._run_ready()
+        finally:
+            self._enter(None)
         self.now = max(self.now, end)
 
+    def _take_due(self) -> None:
+        """On to the next moment at which something is due."""
+        later, ready = self._later, self.ready
+        now = self.now = max(self.now, later[0][0])
+        while later and later[0][0] <= now:
+            ready.append(heappop(later)[2])
+
     def _run_ready(self) -> None:
-        ready, running = self._ready, None
-        try:
-            while ready:
-                handle = ready.popleft()
-                node = handle.node
-                if handle.is_cancelled or (node is not None and node.is_dead):
-                    continue
-                if node is not running:
-                    _set_running_loop(node)
-                    running = node
-                self.turns += 1
-                try:
-                    handle.callback(*handle.args)
-                except KilledError:
-                    continue
-        finally:
-            _set_running_loop(None)
+        ready = self.ready
+        while ready:
+            handle = ready.popleft()
+            node = handle.node
+            if handle.is_cancelled or (node is not None and node.is_dead):
+                continue
+            if node is not self._running:
+                self._running = node
+                _set_running_loop(node)
+            try:
+                handle.callback(*handle.args)
+            except KilledError:
+                continue
+
+    def _enter(self, node: "Node | None") -> None:
+        self._running = node
+        _set_running_loop(node)
 
     def close(self) -> None:
         """Lets go of every process, so that nothing of one simulation runs in the next."""
@@ -98,8 +103,8 @@ class Timeline:
                     task._log_destroy_pending = False  # type: ignore[attr-defined]
                     _close(task.get_coro())
             node.tasks.clear()
-        _set_running_loop(None)
-        self._ready.clear()
+        self._enter(None)
+        self.ready.clear()
         self._later.clear()
 
 
@@ -119,11 +124,16 @@ class Node(_AnyLoop):  # type: ignore[misc]  # only what the agents ask for is t
     def __init__(self, timeline: Timeline, name: str) -> None:
         self.timeline, self.name = timeline, name
         self.is_dead = False
-        self.tasks: set[asyncio.Task[Any]] = set()
+        self.tasks: list[asyncio.Task[Any]] = []
+        """All that may be at work; those that are done are left out now and then."""
+        self._many = 32
+        self._ready = timeline.ready
         timeline.nodes.append(self)
 
     def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:
-        return self.timeline.soon(Handle(self, callback, args))
+        handle = Handle(self, callback, args)
+        self._ready.append(handle)
+        return handle
 
     def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
         timeline = self.timeline
@@ -140,8 +150,10 @@ class Node(_AnyLoop):  # type: ignore[misc]  # only what the agents ask for is t
             _close(coro)
             return self.create_future()
         task: asyncio.Task[Any] = asyncio.Task(coro, loop=self)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        self.tasks.append(task)
+        if len(self.tasks) > self._many:
+            self.tasks = [task for task in self.tasks if not task.done()]
+            self._many = 32 + 2 * len(self.tasks)
         return task
 
     def begin(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> None:

@@ -81,6 +81,12 @@ class World:
             self.timeline.close()
         return self.trace
 
+    def let_go(self) -> None:
+        """Its end: a garbage collector that had to find it took a tenth of the time."""
+        for process in self.processes:
+            process.let_go()
+        vars(self).clear()
+
     # the rough stretch
 
     def _rough(self) -> None:

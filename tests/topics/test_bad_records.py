@@ -206,3 +206,13 @@ def test_a_number_that_can_be_no_id_is_refused(topic: str, bad_id: str) -> None:
 )
 def test_a_bad_field_is_refused_and_named(topic: str, field: str, bad: object) -> None:
     assert refusal(topic, changed(topic, field, bad)).startswith(field)
+
+
+def test_a_key_of_invisible_characters_is_shown_within_bounds() -> None:
+    key = "\U000cbc2f" * 199
+
+    with pytest.raises(DecodeError) as caught:
+        decode_snapshot(key.encode(), json.dumps({"npc_id": "npc-7"}).encode(), NOW)
+
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 250

@@ -1,0 +1,1 @@
+"""Hostile records, made from a seed: see `hostile` for what they are and `road` for their road."""
