@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from streams.writer.budget import LIMIT, fitted
+from streams.writer.aside import Owned, Piece, Shelf
+from streams.writer.budget import LIMIT, fitted_aside
 from streams.writer.document import Document, Reading, read, render
 from streams.writer.matching import APPEARANCE, MEMBER_FIELDS, NAME, Entry, Group, matched
 from streams.writer.members import MEMBERS, crowd_of
@@ -52,12 +53,14 @@ def group_document(
     reading = read(theirs)
     crowd = crowd_of(reading.document)
     group = matched(crowd.members, desired.members, stamp)
-    document = _settled(reading, _draft(group, crowd.others), group, iso_time(observed_at), limit)
+    draft, shelf = _draft(group, crowd.others), Shelf(stamp.aside, observed_at)
+    document, aside = _settled(reading, draft, group, shelf, limit)
     return Rendered(
         value=theirs if _is_observed(document, reading) else render(document),
         base={MEMBERS: [_base_row(member, document) for member in desired.members]},
         conflicts=_conflicts(group, document[MEMBERS]),
         absent=_absent(group, stamp),
+        aside=(*stamp.aside, *aside),
         gone=_gone(group, stamp),
     )
 
@@ -75,12 +78,16 @@ def summary_of(members: Iterable[Member]) -> str:
     return "Current members: " + (", ".join(member.name for member in members) or "none")
 
 
-def _settled(reading: Reading, draft: Document, group: Group, now: str, limit: int) -> Document:
+def _settled(
+    reading: Reading, draft: Document, group: Group, shelf: Shelf, limit: int
+) -> tuple[Document, tuple[Piece, ...]]:
+    now = iso_time(shelf.observed_at)
     own = {m.id: m.appearance for m in group.desired if is_real(m.appearance)}
-    document = fitted(draft, limit, own)
+    owned = Owned((MEMBERS, *_GAME_FIELDS), {m.id for m in group.desired}, MEMBER_FIELDS)
+    document, aside = fitted_aside(draft, limit, own, owned, shelf)
     if _is_observed(document, reading):
-        return document
-    return fitted({**draft, LAST_UPDATED: now}, limit, own)
+        return document, aside
+    return fitted_aside({**draft, LAST_UPDATED: now}, limit, own, owned, shelf)
 
 
 def _is_observed(document: Document, reading: Reading) -> bool:

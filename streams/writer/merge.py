@@ -27,6 +27,7 @@ value stays, and the result of the command reports it.
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+from streams.writer.aside import Piece
 from streams.writer.document import Document, free_name, is_among
 from topics.models import Conflict
 from topics.text import fold
@@ -44,6 +45,10 @@ class Rendered:
     conflicts: tuple[Conflict, ...] = ()
     absent: dict[str, Document] = field(default_factory=dict)
     """What the NPC wrote about those who are not here, by id."""
+    aside: tuple[Piece, ...] = ()
+    """What does not fit into the block, now and before, oldest first."""
+    given_back: tuple[str, ...] = ()
+    """Ids whose notes in the Table `notes` do not count any more; see `notes`."""
     gone: tuple[str, ...] = ()
     """Ids that we wrote once and that left, newest last."""
 

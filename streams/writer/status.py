@@ -20,7 +20,8 @@ same place makes it stationary.
 import re
 from collections.abc import Mapping
 
-from streams.writer.budget import LIMIT, checked
+from streams.writer.aside import Owned, Shelf
+from streams.writer.budget import LIMIT, checked_aside
 from streams.writer.document import UNSORTED, Document, read, render
 from streams.writer.merge import Rendered, conflict_over, npc_part
 from streams.writer.rules import DEFAULT_RULES, Rules
@@ -73,11 +74,13 @@ def status_document(
     before = _texts(found if stamp.base is None else stamp.base)
     is_repeat = stamp.base is not None and stamp.observed_at == observed_at
     ours = _fields(desired, before, is_repeat)
-    document = checked({**ours, **npc_part(found, FIELDS)}, limit)
+    whole, shelf = {**ours, **npc_part(found, FIELDS)}, Shelf(stamp.aside, observed_at)
+    document, aside = checked_aside(whole, limit, Owned(FIELDS), shelf)
     is_same = reading.exact and document == reading.document
     return Rendered(
         value=theirs if is_same else render(document),
         base={**ours},
+        aside=(*stamp.aside, *aside),
         conflicts=tuple(
             conflict
             for name in (FIELDS if stamp.base is not None else ())
