@@ -34,6 +34,7 @@ COMMANDS = {
     "publish": Entry("ops.publish:publish", "Send snapshots from a file or standard input."),
     "check": Entry("ops.check:check", "Tell whether everything is in place."),
     "dead-letters": Entry("ops.dead_letters.command:dead_letters", "What failed, and another try."),
+    "notes": Entry("ops.notes.command:notes", "What is kept of an NPC beside its blocks."),
     "config": Entry("ops.config:config", "Print every setting, its value and its source."),
     "bench": Entry("ops.bench.command:bench", "Measure."),
 }
