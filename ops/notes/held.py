@@ -75,12 +75,15 @@ def pieces_meant(held: Held, whom: str, ids: set[str]) -> tuple[Piece, ...]:
 
 
 def without(held: Held, ids: set[str], pieces: tuple[Piece, ...]) -> Held:
-    """The same after a purge. What was given back and does not count goes too."""
+    """The same after a purge. What was given back and does not count goes too.
+
+    Of a version above the stamp's, so that a Table that was lost or unreadable is written again.
+    """
     kept, stamp = held.kept, held.stamp
     return Held(
         held.label,
         Kept(
-            version=kept.version + 1,
+            version=max(kept.version, stamp.table[0]) + 1,
             by=PURGED_BY,
             absent=_not_of(kept.absent, ids | {*stamp.given_back}),
             aside=_not_among(kept.aside, pieces),

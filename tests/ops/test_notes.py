@@ -67,6 +67,12 @@ def test_a_purge_of_all_leaves_nothing() -> None:
     assert left.kept == Kept(version=5, by="purge")
 
 
+def test_a_purge_mends_a_table_that_is_behind_the_stamp() -> None:
+    unreadable = Held("status", Kept(), Stamp(table=(7, "lost")))
+
+    assert left_by_purge(unreadable, set(), ()).kept == Kept(version=8, by="purge")
+
+
 def test_a_purge_of_the_metadata_touches_nothing_else() -> None:
     metadata = {"theirs": 1, KEY: {"hash": "x", "later": 2, "absent": {"Carl": {}}}}
 
