@@ -36,6 +36,7 @@ COMMANDS = {
     "block": Entry("ops.history.command:block", "What an NPC's memory was, and how it changed."),
     "dead-letters": Entry("ops.dead_letters.command:dead_letters", "What failed, and another try."),
     "layout": Entry("ops.layout.command:layout", "Where NPCs keep their notes; move them."),
+    "notes": Entry("ops.notes.command:notes", "What is kept of an NPC beside its blocks."),
     "config": Entry("ops.config:config", "Print every setting, its value and its source."),
     "bench": Entry("ops.bench.command:bench", "Measure."),
 }

@@ -3,7 +3,8 @@
 A command's record is acked once its result is acknowledged by the broker, in the order of its
 partition; what was not acked comes again, and the fence in each block's stamp makes that safe.
 Commands of NPCs without a Letta agent, and those that Letta refuses, wait in the `parked` Table, so
-that they hold up no offset; a refused one is a dead letter as well.
+that they hold up no offset; a refused one is a dead letter as well. What an NPC noted and its block
+does not hold stands in the `notes` Table.
 """
 
 import asyncio
@@ -39,6 +40,7 @@ from streams.writer.breaker import Breaker, BreakerState
 from streams.writer.direct_loop import DirectLoop
 from streams.writer.letta import LettaStore, connect
 from streams.writer.loop import WriteLoop
+from streams.writer.notes_table import NotesTable
 from streams.writer.reconcile import Reconciler
 from streams.writer.rules import Rules
 from streams.writer.stamp import Mark
@@ -80,6 +82,7 @@ class WriterAgent:
             partitions=PARTITIONS,
             help="writer: the newest command of each NPC without a Letta agent, or refused",
         )
+        self._notes = NotesTable(app, self._partitions, _or_leave)
         self._roster = RosterTable(on_change=self._wake)
         self._broadcast = Broadcast(
             connection, self._topics.names([NPC_ROSTER]), skip_unreadable(self._roster.apply)
@@ -115,7 +118,7 @@ class WriterAgent:
             self._agent_of,
             self._park,
             self._unpark,
-            update=Reconciler(Rules.of(settings)),
+            update=Reconciler(Rules.of(settings), self._notes),
             concurrency=settings.letta_concurrency,
             look_interval=settings.parked_retry_interval,
             breaker=Breaker(

@@ -1,13 +1,14 @@
-"""A group document made to fit its block: what the game can say again is shortened, notes never.
+"""A group document made to fit its block: what the game can say again is shortened first.
 
 In this order, each only as far as needed: the oldest lines of `updates` go, then all appearances
-are cut to the same length. What still does not fit is refused with `DoesNotFitError`; nothing the
-NPC wrote is ever cut.
+are cut to the same length, then what the NPC wrote is kept aside with a marker in its place (see
+`aside`). Only where the bare names do not fit is the document refused with `DoesNotFitError`.
 """
 
 from bisect import bisect_right
 from collections.abc import Mapping
 
+from streams.writer.aside import Owned, Piece, Shelf, with_room
 from streams.writer.document import Document, render
 
 LIMIT = 5000
@@ -17,7 +18,7 @@ ELLIPSIS = "…"
 
 
 class DoesNotFitError(ValueError):
-    """The NPC's own notes, or the group's bare names, are larger than the block."""
+    """The group's bare names, or the bare status, are larger than the block."""
 
 
 def limit_of(block_limit: int | None) -> int:
@@ -39,12 +40,36 @@ def fitted(document: Document, limit: int, appearances: Mapping[str, str]) -> Do
     return _with_short_appearances(document, limit, appearances)
 
 
+def fitted_aside(
+    document: Document, limit: int, appearances: Mapping[str, str], owned: Owned, shelf: Shelf
+) -> tuple[Document, tuple[Piece, ...]]:
+    """The document within `limit` characters, and what had to be kept aside for it.
+
+    Raises DoesNotFitError.
+    """
+    try:
+        return fitted(document, limit, appearances), ()
+    except DoesNotFitError:
+        bare = _cut({**document, "updates": []}, appearances, 0)
+        roomy, pieces = with_room(bare, limit, owned, shelf)
+        whole = _with_appearances({**roomy, "updates": document["updates"]}, appearances)
+        return fitted(whole, limit, appearances), pieces
+
+
+def checked_aside(
+    document: Document, limit: int, owned: Owned, shelf: Shelf
+) -> tuple[Document, tuple[Piece, ...]]:
+    """The same for a document of which nothing of the game's can be shortened."""
+    roomy, pieces = with_room(document, limit, owned, shelf)
+    return checked(roomy, limit), pieces
+
+
 def checked(document: Document, limit: int) -> Document:
     """The document itself. Raises DoesNotFitError."""
     if _fits(document, limit):
         return document
     size = len(render(document))
-    raise DoesNotFitError(f"needs {size} characters with all notes kept, and its limit is {limit}")
+    raise DoesNotFitError(f"needs {size} characters at the least, and its limit is {limit}")
 
 
 def shortened(text: str, length: int) -> str:
@@ -68,9 +93,14 @@ def _with_short_appearances(
 
 
 def _cut(document: Document, appearances: Mapping[str, str], length: int) -> Document:
+    cut = {who: shortened(appearance, length) for who, appearance in appearances.items()}
+    return _with_appearances(document, cut)
+
+
+def _with_appearances(document: Document, appearances: Mapping[str, str]) -> Document:
     members = dict(document["members"])
     for who, appearance in appearances.items():
-        members[who] = {**members[who], "appearance": shortened(appearance, length)}
+        members[who] = {**members[who], "appearance": appearance}
     return {**document, "members": members}
 
 

@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 
 from streams.settings import ConflictPolicy, Layout
+from streams.writer.aside import Owned, Piece, Shelf
 from streams.writer.blame import facts_found, facts_of
-from streams.writer.budget import LIMIT, fitted
+from streams.writer.budget import LIMIT, fitted_aside
 from streams.writer.document import Document, Reading, read, render
 from streams.writer.matching import (
     APPEARANCE,
@@ -78,7 +79,7 @@ def group_document(
         group = matched(crowd.members, desired.members, stamp)
     kept = _kept(group, judge)
     draft = _draft(group, _shown(group, kept), crowd.others, rules.layout)
-    document = _settled(reading, draft, group, iso_time(observed_at), limit)
+    document, aside = _settled(reading, draft, group, Shelf(stamp.aside, observed_at), limit)
     said = _said(group, kept, document[MEMBERS])
     base: Document = {MEMBERS: [[who, *texts.values()] for who, texts in said.items()]}
     facts = facts_of(_texts_of({m.id: document[MEMBERS][m.id] for m in group.desired}))
@@ -88,6 +89,7 @@ def group_document(
         base=base,
         conflicts=_conflicts(group, said, document, crowd.others, judge),
         absent=_absent(group, stamp),
+        aside=(*stamp.aside, *aside),
         gone=_gone(group, stamp),
         kept={fact: facts[fact] for fact in _texts_of(kept)},
         before=judge.remembers(facts),
@@ -110,17 +112,20 @@ def summary_of(names: Iterable[str]) -> str:
     return "Current members: " + (", ".join(names) or "none")
 
 
-def _settled(reading: Reading, draft: Document, group: Group, now: str, limit: int) -> Document:
-    shown = draft[MEMBERS]
+def _settled(
+    reading: Reading, draft: Document, group: Group, shelf: Shelf, limit: int
+) -> tuple[Document, tuple[Piece, ...]]:
+    now, shown = iso_time(shelf.observed_at), draft[MEMBERS]
     own = {
         m.id: m.appearance
         for m in group.desired
         if is_real(m.appearance) and shown[m.id][APPEARANCE] == m.appearance
     }
-    document = fitted(draft, limit, own)
+    owned = Owned((MEMBERS, *_GAME_FIELDS), {m.id for m in group.desired}, MEMBER_FIELDS)
+    document, aside = fitted_aside(draft, limit, own, owned, shelf)
     if _is_observed(document, reading):
-        return document
-    return fitted({**draft, LAST_UPDATED: now}, limit, own)
+        return document, aside
+    return fitted_aside({**draft, LAST_UPDATED: now}, limit, own, owned, shelf)
 
 
 def _is_observed(document: Document, reading: Reading) -> bool:

@@ -47,6 +47,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from streams.settings import ConflictPolicy
+from streams.writer.aside import Piece
 from streams.writer.blame import Facts, changes, remembered, seen_before, written_back
 from streams.writer.budget import ELLIPSIS
 from streams.writer.document import Document, free_name, is_among
@@ -66,6 +67,10 @@ class Rendered:
     conflicts: tuple[Conflict, ...] = ()
     absent: dict[str, Document] = field(default_factory=dict)
     """What the NPC wrote about those who are not here, by id."""
+    aside: tuple[Piece, ...] = ()
+    """What does not fit into the block, now and before, oldest first."""
+    given_back: tuple[str, ...] = ()
+    """Ids whose notes in the Table `notes` do not count any more; see `notes`."""
     gone: tuple[str, ...] = ()
     """Ids that we wrote once and that left, newest last."""
     kept: dict[str, str] = field(default_factory=dict)

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from streams.writer.aside import Piece
 from streams.writer.document import Document
 from streams.writer.merge import Rendered
 from topics.models import UpdateCommand
@@ -46,6 +47,15 @@ class Mark(NamedTuple):
     """Of the command on its own topic: several may be made from one record."""
 
 
+class Receipt(NamedTuple):
+    """What the writer of a block knew of the Table `notes`; see `notes`."""
+
+    table: tuple[int, str] = (0, "")
+    keeper: str = ""
+    written_at: float = 0.0
+    """Seconds since the epoch."""
+
+
 class Stamp(msgspec.Struct, frozen=True, kw_only=True):
     """Our note in a block's metadata. The default is that of a block we never wrote."""
 
@@ -60,7 +70,17 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
     base: dict[str, Any] | None = None
     """The game's part of the value; None: never written by us."""
     absent: dict[str, Document] = {}
-    """What the NPC wrote about those who are not here, by id."""
+    """What the NPC wrote about those who are not here, by id, until the Table `notes` has it."""
+    aside: tuple[Piece, ...] = ()
+    """What did not fit into the block, until the Table `notes` has it."""
+    given_back: tuple[str, ...] = ()
+    """Ids whose notes in the Table `notes` do not count: they are in the block, or in `absent`."""
+    table: tuple[int, str] = (0, "")
+    """Version of the Table's value that the writer knew, and the worker that wrote that."""
+    keeper: str = ""
+    """The youngest worker with a Table that wrote the block; "" for none. Younger is greater."""
+    written_at: float = 0.0
+    """Seconds since the epoch, by the writer's clock."""
     kept: dict[str, str] = {}
     """Facts that stand otherwise than the game says, as `conflict_policy` has it; see `blame`."""
     before: tuple[dict[str, str], ...] = ()
@@ -84,16 +104,25 @@ def read_stamp(metadata: Document) -> Stamp:
     try:
         return msgspec.convert(noted, Stamp)
     except msgspec.ValidationError:
-        return Stamp(absent=_salvaged(noted.get("absent")))
+        aside = _salvaged_pieces(noted.get("aside"))
+        return Stamp(absent=_salvaged(noted.get("absent")), aside=aside)
 
 
-def stamped(metadata: Document, rendered: Rendered, mark: Mark) -> Document:
+def stamped(
+    metadata: Document, rendered: Rendered, mark: Mark, receipt: Receipt | None = None
+) -> Document:
     """The metadata for a block about to be written: our key anew, everybody else's kept."""
+    receipt = receipt or _receipt_of(read_stamp(metadata))
     stamp = Stamp(
         hash=hash_of(rendered.value),
         **mark._asdict(),
         base=rendered.base,
         absent=rendered.absent,
+        aside=rendered.aside,
+        table=receipt.table,
+        keeper=receipt.keeper,
+        written_at=receipt.written_at,
+        given_back=rendered.given_back,
         kept=rendered.kept,
         before=rendered.before,
         own=rendered.own,
@@ -101,6 +130,10 @@ def stamped(metadata: Document, rendered: Rendered, mark: Mark) -> Document:
         gone=rendered.gone,
     )
     return {**metadata, KEY: msgspec.to_builtins(stamp)}
+
+
+def _receipt_of(stamp: Stamp) -> Receipt:
+    return Receipt(stamp.table, stamp.keeper, stamp.written_at)
 
 
 def is_outdated(mark: Mark, stamp: Stamp) -> bool:
@@ -154,3 +187,14 @@ def _salvaged(absent: object) -> dict[str, Document]:
         str(who): part if isinstance(part, dict) else {"notes": part}
         for who, part in absent.items()
     }
+
+
+def _salvaged_pieces(aside: object) -> tuple[Piece, ...]:
+    return tuple(map(_salvaged_piece, aside)) if isinstance(aside, list) else ()
+
+
+def _salvaged_piece(found: object) -> Piece:
+    try:
+        return msgspec.convert(found, Piece)
+    except msgspec.ValidationError:
+        return Piece(no=0, text=found)

@@ -21,8 +21,9 @@ import re
 from collections.abc import Mapping
 
 from streams.settings import ConflictPolicy
+from streams.writer.aside import Owned, Shelf
 from streams.writer.blame import facts_found, facts_of
-from streams.writer.budget import LIMIT, checked
+from streams.writer.budget import LIMIT, checked_aside
 from streams.writer.document import UNSORTED, Document, read, render
 from streams.writer.merge import Claim, Judge, Rendered, conflict_over, is_base_news, npc_part
 from streams.writer.recall import own_part, recalled
@@ -91,12 +92,14 @@ def status_document(
     claims = {name: Claim(before.get(name), ours[name], found.get(name)) for name in FIELDS}
     kept = _kept(claims, judge) if stamp.base is not None else {}
     shown = {**ours, **kept}
-    document = checked({**shown, **npc_part(found, FIELDS)}, limit)
+    whole, shelf = {**shown, **npc_part(found, FIELDS)}, Shelf(stamp.aside, observed_at)
+    document, aside = checked_aside(whole, limit, Owned(FIELDS), shelf)
     is_same = reading.exact and document == reading.document
     facts = facts_of(shown)
     return Rendered(
         value=theirs if is_same else render(document),
         base={**ours},
+        aside=(*stamp.aside, *aside),
         conflicts=_conflicts(claims, shown, judge) if stamp.base is not None else (),
         kept={name: facts[name] for name in kept},
         before=judge.remembers(facts),

@@ -373,6 +373,19 @@ class Letta:
         assert block_id is not None
         await self._client.blocks.update(block_id, value=json.dumps(value))
 
+    async def metadata(self, agent_id: str, label: str) -> Any:
+        """What the writer noted about one block."""
+        return (await self._block(agent_id, label)).metadata
+
+    async def drop(self, agent_id: str, label: str) -> None:
+        """Somebody deletes a block."""
+        await self._client.blocks.delete(str((await self._block(agent_id, label)).id))
+
+    async def _block(self, agent_id: str, label: str) -> Any:
+        agent = await self._client.agents.retrieve(agent_id, include=["agent.blocks"])
+        [block] = [block for block in agent.blocks or [] if block.label == label]
+        return block
+
     async def _remove(self, agent_id: str) -> None:
         agent = await self._client.agents.retrieve(agent_id, include=["agent.blocks"])
         await self._client.agents.delete(agent_id)

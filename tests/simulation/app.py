@@ -119,6 +119,7 @@ class Table:
 
     def send_changelog(self, partition: int, key: bytes, value: bytes | None) -> Any:
         self.process.step(f"sends {self.changelog}")
+        self.process.world.letta.shelf.sent(self.process, self.changelog, key, value)
         broker = self.process.world.broker
         return broker.produce(self.process, self.changelog, key, value, partition)
 

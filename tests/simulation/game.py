@@ -247,7 +247,8 @@ class Game:
         """Notes that should be there, or with a member who is there."""
         wanted = self.members(npc_id)
         for block in self.world.letta.agents.get(self.npcs[npc_id].agent_id, {}).values():
-            text, members = block.text(), _object(block).get("members") or {}
+            text = block.text() + self.world.letta.shelf.text(block)
+            members = _object(block).get("members") or {}
             for token in block.tokens:
                 about = self.world.npcs.about.get(token)
                 if token not in text:

@@ -34,6 +34,7 @@ from streams.writer.store import (
     StoreError,
     TemporaryError,
 )
+from tests.simulation.notes import OUR_KEY, Shelf
 
 if TYPE_CHECKING:
     from tests.simulation.process import Process
@@ -43,7 +44,6 @@ TIMEOUT = 3.0
 """Virtual seconds after which the writer gives a call up; the server may still carry it out."""
 
 GROUP, STATUS, NOTES = "group_members", "status", "group_notes"
-OUR_KEY = "rollcall"
 
 
 class Mark(NamedTuple):
@@ -122,6 +122,7 @@ class Letta:
         """Windows by NPC after which its memory may be wrong until the next full push."""
         self.running = 0
         self.runs: list[AgentRun] = []
+        self.shelf = Shelf(world)
         self._written = 0
 
     def add_agent(self, npc_id: str, agent_id: str, blocks: dict[str, str]) -> None:
@@ -215,21 +216,28 @@ class Letta:
         self, block: Stored, value: str, metadata: dict[str, Any], known: int, who: str
     ) -> None:
         """The writer's write is carried out. `known`: the version it was made from."""
-        text = value + orjson.dumps(metadata).decode()
-        for token, version in list(block.tokens.items()):
-            if token in text:
-                continue
-            del block.tokens[token]
-            has_window = version > known and self.world.layout is Layout.SHARED
-            window = "between read and write" if has_window else None
-            self._lost(block, token, "reverse clobber" if token in block.reverted else window, who)
-        self._count_restored(block, _shown(value, metadata))
+        self.look_for_notes(block, value, metadata, known, who)
+        self._count_restored(block, _shown(value, metadata) + self.shelf.text(block, metadata))
         if block.label == NOTES:
             self.world.trace.broke(f"{who} wrote the notes of {block.npc_id}")
         self._check_age(block, _mark(metadata), known, who)
         block.value, block.metadata = value, metadata
         block.version += 1
         self._written += 1
+
+    def look_for_notes(
+        self, block: Stored, value: str, metadata: dict[str, Any], known: int, who: str
+    ) -> None:
+        """Every note must be in the block, or kept in the Table. `known`: as in `overwrite`."""
+        text = value + orjson.dumps(metadata).decode()
+        missing = [token for token in block.tokens if token not in text]
+        kept = self.shelf.text(block, metadata) if missing else ""
+        for token in missing:
+            if token not in kept:
+                is_new = block.tokens.pop(token) > known and self.world.layout is Layout.SHARED
+                window = "between read and write" if is_new else None
+                is_reverted = token in block.reverted
+                self._lost(block, token, "reverse clobber" if is_reverted else window, who)
 
     def write_back(self, block: Stored, value: str) -> None:
         """An agent's tool ran: what it held when it began is written back, metadata stays."""
@@ -239,11 +247,11 @@ class Letta:
         self.excuse(block.npc_id, "reverse clobber")
         block.value = value
         block.version += 1
-        text = block.text()
+        text = block.text() + self.shelf.text(block)
         for token in [token for token in block.tokens if token not in text]:
             del block.tokens[token]
             self._lost(block, token, "reverse clobber", block.npc_id)
-        shown = block.shown()
+        shown = block.shown() + self.shelf.text(block)
         block.reverted |= {token for token in block.tokens if token not in shown}
 
     def _count_restored(self, block: Stored, shown: str) -> None:
@@ -290,6 +298,10 @@ class SimulatedStore:
 
     async def close(self) -> None:
         return None
+
+    def known(self, block_id: str) -> int:
+        """The version of a block that was read last; -1 for none."""
+        return self._known.get(block_id, -1)
 
     async def find_agents(self, npc_ids: Sequence[str]) -> dict[str, str]:
         letta = self._letta

@@ -11,11 +11,13 @@ no place among commands                    one of the same record undoes the one
 absent notes forgotten                     notes of a player who left
 write again after 409 without reading      the edit that caused the conflict
 done before written                        the writer acks what it has only taken in
+notes leave the metadata too early         a crash before the Table has them
+notes leave the Table too early            a crash before the block has them again
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest.mock import patch
 
@@ -23,6 +25,7 @@ from streams.barrier import OrderedAcks, delivered
 from streams.outbox import Outbox
 from streams.writer import reconcile as reconciling
 from streams.writer.loop import WriteLoop
+from streams.writer.notes import Change, Custody, Place
 from streams.writer.stamp import stamped
 from streams.writer.store import ConflictError
 
@@ -34,6 +37,8 @@ class Mutant:
     name: str
     patches: dict[str, Any] = field(default_factory=dict)
     writer_options: dict[str, Any] = field(default_factory=dict)
+    first_seed: int = 0
+    """Of a bug that few seeds show: where to begin to look."""
 
     @contextmanager
     def planted(self) -> Iterator[None]:
@@ -107,9 +112,29 @@ def _updating_through(on_conflict: Callable[..., Any]) -> Any:
     return update
 
 
-def _forgetful(metadata: Any, rendered: Any, mark: Any) -> Any:
-    forgot = {**stamped(metadata, rendered, mark)}
+def _forgetful(*args: Any) -> Any:
+    forgot = {**stamped(*args)}
     return {**forgot, "rollcall": {**forgot["rollcall"], "absent": {}}}
+
+
+_in_transit = Custody.in_transit
+
+
+def _nothing_in_transit(self: Custody, wanted: Any) -> Any:
+    return replace(_in_transit(self, wanted), absent={})
+
+
+_write = reconciling._write
+
+
+async def _write_after_the_table(
+    kind: Any, wanted: Any, custody: Custody, work: Any, *more: Any
+) -> bool:
+    returned = frozenset(custody.kept.absent) - wanted.absent.keys()
+    if custody.may_keep and returned:
+        place = Place(work.command.npc_id, kind.label)
+        await work.notes.keep(place, Change(gone=returned, keeper=custody.keeper))
+    return await _write(kind, wanted, custody, work, *more)
 
 
 def _never(*_: Any) -> bool:
@@ -147,6 +172,18 @@ MUTANTS = (
         "write again after 409 without reading",
         writer_options={"update": _updating_through(_write_again)},
     ),
-    Mutant("no place among commands", {"tests.simulation.process.WriteLoop": _PlacelessLoop}),
+    Mutant(
+        "no place among commands",
+        {"tests.simulation.process.WriteLoop": _PlacelessLoop},
+        first_seed=7000,
+    ),
     Mutant("done before written", {"tests.simulation.process.WriteLoop": _HastyLoop}),
+    Mutant(
+        "notes leave the metadata too early",
+        {"streams.writer.reconcile.Custody.in_transit": _nothing_in_transit},
+    ),
+    Mutant(
+        "notes leave the Table too early",
+        {"streams.writer.reconcile._write": _write_after_the_table},
+    ),
 )

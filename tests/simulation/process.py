@@ -22,7 +22,7 @@ from streams.writer.loop import WriteLoop
 from streams.writer.queue import Backoff
 from tests.simulation.app import App, Broadcast, Consumer
 from tests.simulation.kafka import Group, Wire
-from tests.simulation.letta import SimulatedStore
+from tests.simulation.letta import TIMEOUT, SimulatedStore
 from tests.simulation.timeline import KilledError, Node
 
 if TYPE_CHECKING:
@@ -213,6 +213,10 @@ def simulated() -> Iterator[None]:
             "streams.writer.agent.WriteLoop": _new_loop,
             "streams.writer.agent.leave_process": leave_process,
             "streams.writer.agent.log": _ErrorLog(),
+            "streams.writer.notes_table.is_settled": lambda app: app.process.consumer.is_settled,
+            "streams.writer.notes_table.time": lambda: NodeClock(current()).now(),
+            "streams.writer.notes_table.log": NOTHING,
+            "streams.writer.notes.GRACE": 2 * TIMEOUT + 1.0,
             "streams.filter.agent.is_settled": lambda app: app.process.consumer.is_settled,
             "streams.filter.agent.log": NOTHING,
             "streams.filter.judge.leave_process": leave_process,

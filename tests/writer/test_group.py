@@ -430,11 +430,24 @@ def test_appearances_are_cut_after_the_news_and_notes_never() -> None:
     assert again.conflicts == ()
 
 
-def test_notes_larger_than_the_block_are_refused_in_words() -> None:
+def test_notes_larger_than_the_block_are_kept_aside_and_a_marker_says_so() -> None:
     theirs = orjson.dumps({"diary": "n" * 6000}).decode()
 
+    rendered = group_document(theirs, desired(ALICE), NOON)
+
+    diary, [piece] = written(rendered.value)["diary"], rendered.aside
+    head, _, marker = diary.partition("… ")
+    assert marker == f"[{len(piece.text)} more characters kept aside, no. 1]"
+    assert head + piece.text == "n" * 6000
+    assert (piece.no, piece.where, piece.observed_at) == (1, ("diary",), NOON)
+    assert 4400 < len(rendered.value) <= 4600
+
+
+def test_a_group_whose_bare_names_do_not_fit_is_refused_in_words() -> None:
+    crowd = [Member(id=str(number), name="N" * 200) for number in range(20)]
+
     with pytest.raises(DoesNotFitError, match="limit is 5000"):
-        group_document(theirs, desired(ALICE), NOON)
+        group_document("", desired(*crowd), NOON)
 
 
 def test_a_time_no_calendar_has_is_refused() -> None:

@@ -6,6 +6,7 @@ import pytest
 from streams.settings import ConflictPolicy
 from streams.writer.direct import overwrite
 from streams.writer.letta import LettaStore
+from streams.writer.notes import Change, Kept, NotesInMemory, Place, load
 from streams.writer.outcome import Effort
 from streams.writer.reconcile import TRIES, Reconciler, reconcile
 from streams.writer.rules import Rules
@@ -198,11 +199,12 @@ async def test_a_write_whose_answer_got_lost_is_found_done(
 async def test_a_full_group_block_keeps_no_status_from_being_written(
     fake: FakeLetta, letta: LettaStore
 ) -> None:
-    diary = json.dumps({"diary": "n" * 5000})
+    diary = json.dumps({"diary": "mine"})
     agent_id = fake.agent(group_members=diary, status="")
+    fake.block(agent_id, "group_members")["limit"] = 150
     effort = Effort(attempts=1)
 
-    with pytest.raises(PermanentError, match="group_members needs 5"):
+    with pytest.raises(PermanentError, match=r"group_members needs .* limit is 150"):
         await reconcile(command(ALICE), agent_id, letta, now, effort)
 
     assert value(fake, agent_id, "status")["current_action"] == "idle"
@@ -313,3 +315,110 @@ async def test_direct_mode_parks_an_npc_without_an_agent(
         await overwrite(command(ALICE), "agent-none", letta, now)
 
     assert fake.blocks == {}
+
+
+# -- notes beside the blocks -----------------------------------------------------------------------
+
+GROUP = Place("npc-7", "group_members")
+
+
+class DiesBeforeItKeeps(NotesInMemory):
+    """Its worker ends after the write to Letta and before the one to the Table."""
+
+    async def keep(self, place: Place, change: Change) -> None:
+        raise KeyboardInterrupt
+
+
+def note_on_bob(fake: FakeLetta, agent_id: str) -> None:
+    block = fake.block(agent_id, "group_members")
+    document = json.loads(block["value"])
+    document["members"]["1002"]["notes"] = "likes chess"
+    block["value"] = json.dumps(document)
+
+
+async def noted(fake: FakeLetta, letta: LettaStore, notes: NotesInMemory) -> str:
+    """An agent that noted something on Bob, who then left."""
+    agent_id = fake.agent(group_members="", status="")
+    await Reconciler(notes=notes)(command(BOB), agent_id, letta, now)
+    note_on_bob(fake, agent_id)
+    await Reconciler(notes=notes)(command(offset=11), agent_id, letta, now)
+    return agent_id
+
+
+def stamp_of(fake: FakeLetta, agent_id: str) -> Any:
+    return fake.block(agent_id, "group_members")["metadata"][KEY]
+
+
+async def test_notes_on_who_left_go_to_the_table_and_then_from_the_metadata(
+    fake: FakeLetta, letta: LettaStore
+) -> None:
+    notes = NotesInMemory()
+    agent_id = await noted(fake, letta, notes)
+    assert stamp_of(fake, agent_id)["absent"] == {"1002": {"notes": "likes chess"}}
+
+    await Reconciler(notes=notes)(command(ALICE, offset=12), agent_id, letta, now)
+
+    assert stamp_of(fake, agent_id)["absent"] == {}
+    assert notes.of(GROUP) == Kept(
+        version=1, by="memory", absent={"1002": {"notes": "likes chess"}}
+    )
+
+
+async def test_notes_survive_the_agent_they_were_written_in(
+    fake: FakeLetta, letta: LettaStore
+) -> None:
+    notes = NotesInMemory()
+    await noted(fake, letta, notes)
+    another = fake.agent(group_members="", status="")
+
+    await Reconciler(notes=notes)(command(BOB, offset=12), another, letta, now)
+
+    assert value(fake, another, "group_members")["members"]["1002"]["notes"] == "likes chess"
+
+
+async def test_what_a_crash_left_undone_is_done_without_a_write_to_letta(
+    fake: FakeLetta, letta: LettaStore
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        await noted(fake, letta, DiesBeforeItKeeps())
+    agent_id, notes = next(iter(fake.agents)), NotesInMemory("worker 2")
+    await Reconciler(notes=notes)(command(offset=11), agent_id, letta, now)
+    fake.requests.clear()
+
+    result = await Reconciler(notes=notes)(command(offset=11), agent_id, letta, now)
+
+    assert result.outcome is Outcome.UNCHANGED
+    assert fake.calls("PATCH") == []
+    assert load(notes.values[GROUP]).absent == {"1002": {"notes": "likes chess"}}
+
+
+async def test_notes_that_the_npc_deleted_do_not_come_back(
+    fake: FakeLetta, letta: LettaStore
+) -> None:
+    notes = NotesInMemory()
+    agent_id = await noted(fake, letta, notes)
+    await Reconciler(notes=notes)(command(BOB, offset=12), agent_id, letta, now)
+    block = fake.block(agent_id, "group_members")
+    block["value"] = block["value"].replace("likes chess", "")
+    await Reconciler(notes=notes)(command(offset=13), agent_id, letta, now)
+
+    await Reconciler(notes=notes)(command(BOB, offset=14), agent_id, letta, now)
+
+    assert value(fake, agent_id, "group_members")["members"]["1002"]["notes"] == ""
+
+
+async def test_a_diary_that_does_not_fit_is_kept_in_the_table(
+    fake: FakeLetta, letta: LettaStore
+) -> None:
+    notes, diary = NotesInMemory(), "n" * 6000
+    agent_id = fake.agent(group_members=json.dumps({"diary": diary}), status=diary)
+
+    result = await Reconciler(notes=notes)(command(ALICE), agent_id, letta, now)
+
+    assert result.outcome is Outcome.APPLIED
+    for label in ("group_members", "status"):
+        [piece] = load(notes.values[Place("npc-7", label)]).aside
+        block = fake.block(agent_id, label)
+        assert len(block["value"]) <= 5000
+        assert "characters kept aside, no. 1]" in block["value"]
+        assert block["value"].count("n") + piece.text.count("n") > 6000

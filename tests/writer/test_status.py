@@ -166,8 +166,18 @@ def test_odd_shapes_settle_at_once(odd: str) -> None:
     assert again.value == first.value
 
 
-def test_a_diary_larger_than_the_block_is_refused_in_words() -> None:
+def test_a_diary_larger_than_the_block_is_kept_aside() -> None:
     theirs = orjson.dumps({"diary": "n" * 6000}).decode()
 
-    with pytest.raises(DoesNotFitError, match="limit is 5000"):
-        status_document(theirs, at("Market"), NOON)
+    first = status_document(theirs, at("Market"), NOON)
+
+    [piece] = first.aside
+    diary = written(first)["diary"]
+    assert diary.partition("… ")[0] + piece.text == "n" * 6000
+    again = status_document(first.value, at("Market"), NOON, stamp_after(first))
+    assert (again.value, again.aside) == (first.value, first.aside)
+
+
+def test_a_status_whose_game_fields_do_not_fit_is_refused_in_words() -> None:
+    with pytest.raises(DoesNotFitError, match="limit is 100"):
+        status_document("", at("M" * 200), NOON, limit=100)

@@ -1,0 +1,1 @@
+"""`rollcall notes`: what is kept of an NPC's notes beside its blocks."""
