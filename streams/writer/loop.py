@@ -384,8 +384,8 @@ class WriteLoop:
         """Somebody looks at what was written again, unless newer work does anyway."""
         agent_id = self._agents.known(finished.npc_id)
         has_written = finished.outcome in (Outcome.APPLIED, Outcome.REPAIRED)
-        if has_written and agent_id is not None and finished.npc_id not in self._queue:
-            self._watch.wrote(job.command, job.mark, agent_id)
+        if agent_id is not None and finished.npc_id not in self._queue:
+            self._watch.done(job.command, job.mark, agent_id, has_written=has_written)
 
     async def _look_after_writes(self) -> None:
         try:
@@ -408,6 +408,8 @@ class WriteLoop:
 
     def _try_again(self, npc_id: str, job: _Job, error: TemporaryError) -> None:
         now, level = self._clock.steady(), LEVELS[job.command.reason]
+        if job.effort.is_doubtful:
+            self._watch.doubt(npc_id)
         self._supersede(self._queue.retry(npc_id, job, level, now, error.delay))
         self._log.warning(
             "command_delayed", npc_id=npc_id, attempts=job.effort.attempts, error=str(error)

@@ -26,6 +26,8 @@ class Effort:
     """Labels written, in order."""
     conflicts: dict[str, Conflict] = field(default_factory=dict)
     """By path; the last account of each counts."""
+    is_doubtful: bool = False
+    """A write was given up without an answer: it may land yet, over newer ones."""
 
     def count_call(self, operation: str, status: str, seconds: float) -> None:  # noqa: ARG002
         """One request more; in the form a store tells its listeners."""

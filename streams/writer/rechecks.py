@@ -6,6 +6,8 @@
     has run since the write                     looked at, and forgotten
     has not                                     forgotten: nobody can have reverted it
     may have: Letta does not list its runs      looked at, and forgotten
+    whoever it is, after a write of ours that   looked at, and once more a delay later: it may have
+    was given up without an answer              landed over this one
 
 A command that came meanwhile reads the memory anyway, so its NPC is forgotten; its own write, and
 each repair, is followed anew. No more entries than NPCs.
@@ -30,6 +32,8 @@ class Recheck:
     agent_id: str
     looks: int
     """Looks at the runs there had been before the write."""
+    doubts: int = 0
+    """Looks to be taken in any case: a write was given up without an answer."""
     due: float = 0.0
 
 
@@ -65,6 +69,8 @@ class Rechecks:
         due = [write for write in self._writes.values() if write.due <= now]
         for write in due:
             self.forget(write.command.npc_id)
-            if runs is not None and runs.is_running(write.agent_id):
-                self.put(write, now)
-        return [w for w in due if runs is None or runs.has_run_since(w.agent_id, w.looks)]
+            if write.doubts > 1 or (runs is not None and runs.is_running(write.agent_id)):
+                self.put(replace(write, doubts=max(write.doubts - 1, 0)), now)
+        return [
+            w for w in due if w.doubts or runs is None or runs.has_run_since(w.agent_id, w.looks)
+        ]

@@ -12,7 +12,8 @@ Not covered: a block attached to several agents is one text; two NPCs that share
 overwrite each other's.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -39,6 +40,7 @@ from streams.writer.store import (
     BlockStore,
     ConflictError,
     PermanentError,
+    TemporaryError,
 )
 from topics.models import Desired, Outcome, UpdateCommand, UpdateResult
 
@@ -174,13 +176,26 @@ async def _write_what_differs(work: _Work, store: BlockStore, blocks: Mapping[st
         except PermanentError as error:
             impossible = impossible or error
         else:
-            is_written = await _write(kind, wanted, custody, work, store, block)
+            with _in_doubt(work.effort):
+                is_written = await _write(kind, wanted, custody, work, store, block)
             if change := custody.to_keep(wanted, is_written=is_written):
                 to_keep[Place(work.command.npc_id, kind.label)] = change
     for place, change in to_keep.items():
         await work.notes.keep(place, change)
     if impossible is not None:
         raise impossible
+
+
+@contextmanager
+def _in_doubt(effort: Effort) -> Iterator[None]:
+    """Notes that a write was given up without an answer: it may land yet."""
+    try:
+        yield
+    except ConflictError:
+        raise
+    except TemporaryError:
+        effort.is_doubtful = True
+        raise
 
 
 async def _write(

@@ -23,6 +23,9 @@ PATIENCE = 10.0
 PAUSE = 0.5
 """Seconds between two tries of an NPC whose agent has a run in progress."""
 
+_DOUBTS = 2
+"""Looks after a write that was given up without an answer."""
+
 _UNKNOWN_FOR = 60.0
 _RETRY = 1.0
 
@@ -38,6 +41,8 @@ class RunWatch:
         self._runs, self._rechecks = Runs(), Rechecks(delay)
         self._busy_since: dict[str, float] = {}
         """When an NPC that waits for its agent's run began to."""
+        self._doubted: set[str] = set()
+        """NPCs for whom a write was given up without an answer."""
         self._untold_until = 0.0
         """Letta does not list its runs, as far as we know."""
         self._not_before = 0.0
@@ -62,10 +67,17 @@ class RunWatch:
 
     # after a write
 
-    def wrote(self, command: UpdateCommand, mark: Mark, agent_id: str) -> None:
-        """A write was carried out."""
-        write = Recheck(command, mark, agent_id, self._runs.looks)
-        self._rechecks.put(write, self._clock.steady())
+    def doubt(self, npc_id: str) -> None:
+        """A write of ours was given up without an answer; it may land yet."""
+        self._doubted.add(npc_id)
+
+    def done(self, command: UpdateCommand, mark: Mark, agent_id: str, *, has_written: bool) -> None:
+        """A command was carried out: what it wrote, or an earlier write in doubt, is followed."""
+        doubts = _DOUBTS if command.npc_id in self._doubted else 0
+        self._doubted.discard(command.npc_id)
+        if has_written or doubts:
+            write = Recheck(command, mark, agent_id, self._runs.looks, doubts)
+            self._rechecks.put(write, self._clock.steady())
 
     def reads(self, npc_id: str) -> None:
         """A newer command reads the NPC's memory anyway."""
@@ -75,6 +87,7 @@ class RunWatch:
         """The NPC is another worker's now."""
         self._rechecks.forget(npc_id)
         self._busy_since.pop(npc_id, None)
+        self._doubted.discard(npc_id)
 
     def next_due(self) -> float | None:
         """When to look after writes; None: there is none."""

@@ -124,6 +124,8 @@ class Letta:
         self.runs: list[AgentRun] = []
         self.shelf = Shelf(world)
         self._written = 0
+        self._is_late = False
+        """Whoever sent what is done just now has given it up, or is dead."""
 
     def add_agent(self, npc_id: str, agent_id: str, blocks: dict[str, str]) -> None:
         self.agents[agent_id] = {
@@ -191,6 +193,7 @@ class Letta:
         if process.node.is_dead and self.world.random.random() < 0.3:
             fault = FAULTS[0]  # never left the dying process
         if fault is None or fault.is_applied:
+            self._is_late = answer.done() or process.node.is_dead
             try:
                 result = act()
             except StoreError as error:
@@ -221,6 +224,9 @@ class Letta:
         if block.label == NOTES:
             self.world.trace.broke(f"{who} wrote the notes of {block.npc_id}")
         self._check_age(block, _mark(metadata), known, who)
+        if self._is_late:
+            self.world.trace.fault("write landed late", block.npc_id, block.label)
+            self.excuse(block.npc_id, "write landed late")
         block.value, block.metadata = value, metadata
         block.version += 1
         self._written += 1

@@ -98,6 +98,7 @@ class Scene:
         self.publish_failures = 0
         self.park_failures = 0
         self.given_up: list[tuple[str, str, object]] = []
+        self.leaves_doubt = False
         self.listed_runs: list[AgentRun] = []
         self.runs_asked = 0
         self.runs_error: StoreError | None = None
@@ -137,6 +138,7 @@ class Scene:
             if npc_id in self.gates:
                 await self.gates[npc_id].wait()
             effort.count_call("read", "200", 0.01)
+            effort.is_doubtful = self.leaves_doubt
             return result(command, self.answer(npc_id, agent_id), effort, now())
         finally:
             self.running.discard(npc_id)
@@ -1089,3 +1091,19 @@ async def test_an_npc_that_is_another_workers_now_is_not_looked_at(scene: Scene)
     await scene.clock.advance(20.0)
 
     assert len(scene.updates) == 1
+
+
+async def test_an_npc_is_looked_at_after_a_write_that_was_given_up_without_an_answer(
+    scene: Scene,
+) -> None:
+    scene.answers["npc-1"], scene.leaves_doubt = TemporaryError("no answer"), True
+    scene.submit("npc-1", offset=10)
+    await quiet()
+    scene.answers["npc-1"], scene.leaves_doubt = Outcome.UNCHANGED, False
+    scene.submit("npc-1", offset=11)
+    await scene.clock.advance(2.0)
+    scene.answers["npc-1"] = Outcome.REPAIRED
+
+    await scene.clock.advance(5.0)
+
+    assert scene.outcomes()[-1] == ("npc-1@11", "repaired")

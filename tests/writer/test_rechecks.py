@@ -1,5 +1,7 @@
 """Whom to look at again after a write."""
 
+from dataclasses import replace
+
 from streams.writer.rechecks import Recheck, Rechecks
 from streams.writer.runs import Runs
 from streams.writer.stamp import mark_of
@@ -84,3 +86,12 @@ def test_without_a_delay_nothing_is_looked_at() -> None:
     rechecks.put(written("npc-1"), 0.0)
 
     assert rechecks.next_due() is None
+
+
+def test_after_a_write_in_doubt_an_npc_is_looked_at_twice_whoever_ran() -> None:
+    rechecks, runs = Rechecks(delay=5.0), runs_of("npc-2", is_active=False)
+    rechecks.put(replace(written("npc-1", looks=1), doubts=2), 0.0)
+
+    looked_at = [due(rechecks, now, runs) for now in (5.0, 10.0, 15.0)]
+
+    assert [["npc-1"], ["npc-1"], []] == looked_at

@@ -422,3 +422,19 @@ async def test_a_diary_that_does_not_fit_is_kept_in_the_table(
         assert len(block["value"]) <= 5000
         assert "characters kept aside, no. 1]" in block["value"]
         assert block["value"].count("n") + piece.text.count("n") > 6000
+
+
+async def test_a_write_without_an_answer_is_in_doubt_and_a_read_is_not(
+    fake: FakeLetta, letta: LettaStore
+) -> None:
+    agent_id = fake.agent(group_members="", status="")
+    read, written = Effort(), Effort()
+    fake.fail(method="GET", status=503)
+    with pytest.raises(TemporaryError):
+        await reconcile(command(ALICE), agent_id, letta, now, read)
+
+    fake.fail(method="PATCH", is_reset=True, comes_after=True)
+    with pytest.raises(TemporaryError):
+        await reconcile(command(ALICE), agent_id, letta, now, written)
+
+    assert [False, True] == [read.is_doubtful, written.is_doubtful]
