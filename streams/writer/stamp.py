@@ -10,6 +10,8 @@ A command is outdated when an older one must not overwrite what stands there:
     --------------------------------------------------  --------------------------------------------
     same partition, same offset (profile ticks)         lower on the command topic: the filter said
                                                         something else of this record later
+    seen at the same moment, whichever record           the same: two filters may hand over while
+                                                        one of them goes by an older record
     same partition, higher offset                       never
     same partition, lower offset                        not observed later either; a lower offset
                                                         seen later means the topic was made anew
@@ -152,6 +154,11 @@ def is_before(mark: Mark, other: Mark) -> bool:
     """Whether one command is older than the other; the rules stand above."""
     if mark.observed_at > other.observed_at:
         return False
+    if mark.observed_at == other.observed_at and UNKNOWN not in (
+        mark.command_offset,
+        other.command_offset,
+    ):
+        return mark.command_offset < other.command_offset
     if mark.partition != other.partition:
         return mark.observed_at < other.observed_at
     if mark.offset != other.offset:

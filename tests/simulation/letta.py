@@ -55,7 +55,8 @@ class Mark(NamedTuple):
 
     def is_older_than(self, other: Mark) -> bool:
         """Older in every respect; a command whose place nobody noted is as new as any."""
-        if self.offset == other.offset and self.command_offset >= 0:
+        is_same_look = self.offset == other.offset or self.observed_at == other.observed_at
+        if is_same_look and min(self.command_offset, other.command_offset) >= 0:
             return self.command_offset < other.command_offset
         return (self.observed_at, self.offset) < other[:2] and self.offset < other.offset
 

@@ -84,6 +84,15 @@ def test_of_two_commands_of_one_record_the_later_on_the_command_topic_counts(
     assert is_outdated(again, stamp) is expected
 
 
+def test_of_two_commands_seen_at_one_moment_the_later_counts_though_its_record_is_older() -> None:
+    stamp = stamp_after(group_document("", desired(ALICE), NOON), offset=14, command_offset=11)
+
+    tick = mark_of(command(observed_at=NOON, offset=13), 20)
+    late = mark_of(command(observed_at=NOON, offset=13), 10)
+
+    assert [False, True] == [is_outdated(tick, stamp), is_outdated(late, stamp)]
+
+
 def test_a_redelivered_command_never_undoes_the_profile_tick_that_followed_it() -> None:
     after_tick = stamp_after(
         group_document("", desired(ALICE), NOON), observed_at=NOON + 3, offset=12, command_offset=8
