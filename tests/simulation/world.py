@@ -241,6 +241,8 @@ class World:
         for process in self._alive(Role.WRITER):
             if process.loop is not None:
                 left[process.name] = sum(process.loop.standing())
+            if not process.consumer.is_settled:
+                left[process.name] = 1  # who is parked it does not know yet
         return left
 
     def _lag(self, role: Role) -> int:
