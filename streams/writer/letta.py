@@ -172,6 +172,7 @@ class LettaStore:
         read_only: bool | None = None,
         description: str | None = None,
         limit: int | None = None,
+        metadata: Document | None = None,
     ) -> None:
         """One PATCH without the value."""
         sent = self.client.blocks.with_raw_response.update(
@@ -179,6 +180,7 @@ class LettaStore:
             read_only=omit if read_only is None else read_only,
             description=omit if description is None else description,
             limit=omit if limit is None else limit,
+            metadata=omit if metadata is None else metadata,
         )
         await self._call("change_block", sent, msgspec.Raw, BlockMissingError)
 

@@ -111,6 +111,8 @@ class _Job:
     origin: Any = None
     effort: Effort = field(default_factory=Effort)
     is_parking: bool = False
+    is_withdrawn: bool = False
+    """The NPC has become another worker's: what was begun is finished, and not begun again."""
     is_recheck: bool = False
     """Looks after a write of ours: nobody waits for it, and it says something only if it must."""
 
@@ -152,6 +154,8 @@ class WriteLoop:
         self._queue: WorkQueue[_Job] = WorkQueue(backoff)
         self._agents, self._parking = Agents(agent_of), Parking(look_interval)
         self._newest: dict[str, Mark] = {}
+        self._jobs: dict[str, _Job] = {}
+        """What is worked on, by NPC."""
         self._watch = RunWatch(
             store, self._clock, self._log, patience=run_patience, delay=recheck_delay
         )
@@ -179,6 +183,7 @@ class WriteLoop:
         self._newest[npc_id] = mark
         self._watch.reads(npc_id)
         older = self._queue.put(npc_id, job, LEVELS[command.reason], self._clock.steady())
+        job.effort.has_rivals = older is not None or npc_id in self._jobs
         self._supersede(older)
         self._pump()
 
@@ -199,6 +204,8 @@ class WriteLoop:
         others = {*self._queue.waiting(), *self._parking.npc_ids(), *self._newest}
         others = {npc_id for npc_id in others if not is_mine(npc_id)}
         self._queue.withdraw(others)
+        for npc_id in [npc_id for npc_id in self._jobs if not is_mine(npc_id)]:
+            self._jobs[npc_id].is_withdrawn = True
         for npc_id in others:
             self._parking.free(npc_id)
             self._newest.pop(npc_id, None)
@@ -289,6 +296,13 @@ class WriteLoop:
         return min((when for when in (work, look, recheck) if when is not None), default=None)
 
     async def _work(self, npc_id: str, job: _Job) -> None:
+        self._jobs[npc_id] = job
+        try:
+            await self._attend(npc_id, job)
+        finally:
+            del self._jobs[npc_id]
+
+    async def _attend(self, npc_id: str, job: _Job) -> None:
         job.effort.attempts += 1
         try:
             finished = await self._ask(npc_id, job)
@@ -376,6 +390,8 @@ class WriteLoop:
             raise _BusyError
 
     def _postpone(self, npc_id: str, job: _Job) -> None:
+        if self._is_anothers(npc_id, job):
+            return
         job.effort.attempts -= 1
         now, level = self._clock.steady(), LEVELS[job.command.reason]
         self._supersede(self._queue.postpone(npc_id, job, level, now, PAUSE))
@@ -406,7 +422,15 @@ class WriteLoop:
             job = _Job(command, write.mark, None, now, is_recheck=True)
             self._queue.put(npc_id, job, LEVELS[Reason.VERIFY], now)
 
+    def _is_anothers(self, npc_id: str, job: _Job) -> bool:
+        """Whether the NPC has become another worker's meanwhile: it has the command as well."""
+        if job.is_withdrawn:
+            self._queue.finish(npc_id, self._clock.steady())
+        return job.is_withdrawn
+
     def _try_again(self, npc_id: str, job: _Job, error: TemporaryError) -> None:
+        if self._is_anothers(npc_id, job):
+            return
         now, level = self._clock.steady(), LEVELS[job.command.reason]
         if job.effort.is_doubtful:
             self._watch.doubt(npc_id)

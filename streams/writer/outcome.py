@@ -26,6 +26,8 @@ class Effort:
     """Labels written, in order."""
     conflicts: dict[str, Conflict] = field(default_factory=dict)
     """By path; the last account of each counts."""
+    has_rivals: bool = False
+    """Older commands for the NPC came to no end here: another worker may have one in its hands."""
     is_doubtful: bool = False
     """A write was given up without an answer: it may land yet, over newer ones."""
 

@@ -31,6 +31,7 @@ from streams.writer.stamp import (
     Stamp,
     is_outdated,
     mark_of,
+    marked,
     read_stamp,
     stamped,
 )
@@ -109,6 +110,7 @@ class Reconciler:
                 if await arrange(self.rules.layout, agent_id, store, blocks, effort):
                     continue  # read again, and look again for something newer
                 await _write_what_differs(work, store, blocks)
+                await _mark_if_unwritten(work, store, blocks)
             except (ConflictError, BlockMissingError):
                 continue
             return result(command, outcome_of(command, effort), effort, now())
@@ -186,6 +188,16 @@ async def _write_what_differs(work: _Work, store: BlockStore, blocks: Mapping[st
         raise impossible
 
 
+async def _mark_if_unwritten(work: _Work, store: BlockStore, blocks: Mapping[str, Block]) -> None:
+    """An older command that is in another worker's hands yet must find out that it is older.
+
+    A written block tells it; where nothing had to be written, the mark of one block is moved on.
+    """
+    ours = [block for block in _ours(blocks) if read_stamp(block.metadata).base is not None]
+    if work.effort.has_rivals and not work.effort.blocks and ours:
+        await store.change(ours[0].id, metadata=marked(ours[0].metadata, work.mark))
+
+
 @contextmanager
 def _in_doubt(effort: Effort) -> Iterator[None]:
     """Notes that a write was given up without an answer: it may land yet."""
@@ -222,7 +234,7 @@ async def _write(
         work.effort.met(wanted.conflicts)
         if wanted.is_base_news:
             metadata = stamped(block.metadata, noted, work.mark, custody.receipt)
-            await store.write(block.id, block.value, metadata)
+            await store.change(block.id, metadata=metadata)
         return wanted.is_base_news
     work.effort.wrote(kind.label, wanted.conflicts)
     return True

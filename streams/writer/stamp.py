@@ -32,7 +32,7 @@ from topics.models import UpdateCommand
 KEY = "rollcall"
 VERSION = 1
 _HASH_LENGTH = 32
-_REPLACED_LIMIT = 8
+_REPLACED_LIMIT = 12
 
 
 UNKNOWN = -1
@@ -138,6 +138,11 @@ def _receipt_of(stamp: Stamp) -> Receipt:
     return Receipt(stamp.table, stamp.keeper, stamp.written_at)
 
 
+def marked(metadata: Document, mark: Mark) -> Document:
+    """The metadata of a block whose value a newer command found to be right."""
+    return {**metadata, KEY: {**metadata[KEY], **mark._asdict()}}
+
+
 def is_outdated(mark: Mark, stamp: Stamp) -> bool:
     """Whether the block holds something newer than this; the rules stand above."""
     standing = Mark(stamp.partition, stamp.offset, stamp.observed_at, stamp.command_offset)
@@ -173,8 +178,9 @@ def is_replaced(value: str, stamp: Stamp) -> bool:
 
 
 def with_replaced(value: str, stamp: Stamp) -> tuple[str, ...]:
-    """The texts replaced once this one will have been, too."""
-    return tuple(dict.fromkeys([*stamp.replaced, hash_of(value)]))[-_REPLACED_LIMIT:]
+    """The texts replaced once this one will have been, too, and our own before it."""
+    texts = (*stamp.replaced, stamp.hash, hash_of(value))
+    return tuple(dict.fromkeys(filter(None, texts)))[-_REPLACED_LIMIT:]
 
 
 def is_edited(value: str, stamp: Stamp) -> bool:

@@ -104,8 +104,9 @@ class BlockStore(Protocol):
         read_only: bool | None = None,
         description: str | None = None,
         limit: int | None = None,
+        metadata: Document | None = None,
     ) -> None:
-        """Sets what is not None and leaves value and metadata alone; one request.
+        """Sets what is not None and leaves the value alone; one request.
 
         Raises BlockMissingError.
         """

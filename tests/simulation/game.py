@@ -251,7 +251,9 @@ class Game:
             members = _object(block).get("members") or {}
             for token in block.tokens:
                 about = self.world.npcs.about.get(token)
-                if token not in text:
+                if token in block.reverted:
+                    self.world.trace.fault("note lost: reverse clobber", npc_id, token)
+                elif token not in text:
                     yield f"{npc_id}: note {token} is gone"
                 elif about in wanted and token not in json.dumps(members.get(about)):
                     yield f"{npc_id}: note {token} on {about} did not come back"

@@ -366,13 +366,17 @@ class SimulatedStore:
         read_only: bool | None = None,
         description: str | None = None,
         limit: int | None = None,
+        metadata: dict[str, Any] | None = None,
     ) -> None:
         def act() -> None:
             block = self._letta.block(block_id)
             if block is None:
                 raise BlockMissingError(block_id)
             block.read_only = block.read_only if read_only is None else read_only
+            if kept is not None:
+                self._letta.overwrite(block, block.value, kept, block.version, self._process.name)
 
+        kept = None if metadata is None else _copy(metadata)
         await self._letta.call(self._process, f"change {block_id}", "change", act)
 
     async def delete(self, block_id: str) -> None:

@@ -99,6 +99,7 @@ class Scene:
         self.park_failures = 0
         self.given_up: list[tuple[str, str, object]] = []
         self.leaves_doubt = False
+        self.rivals: list[bool] = []
         self.listed_runs: list[AgentRun] = []
         self.runs_asked = 0
         self.runs_error: StoreError | None = None
@@ -139,6 +140,7 @@ class Scene:
                 await self.gates[npc_id].wait()
             effort.count_call("read", "200", 0.01)
             effort.is_doubtful = self.leaves_doubt
+            self.rivals.append(effort.has_rivals)
             return result(command, self.answer(npc_id, agent_id), effort, now())
         finally:
             self.running.discard(npc_id)
@@ -1107,3 +1109,45 @@ async def test_an_npc_is_looked_at_after_a_write_that_was_given_up_without_an_an
     await scene.clock.advance(5.0)
 
     assert scene.outcomes()[-1] == ("npc-1@11", "repaired")
+
+
+async def test_what_failed_is_not_tried_again_once_the_npc_is_another_workers(scene: Scene) -> None:
+    scene.hold("npc-1")
+    scene.answers["npc-1"] = TemporaryError("503")
+    scene.submit("npc-1")
+    await quiet()
+    scene.loop.withdraw(lambda _: False)
+    scene.release("npc-1")
+
+    await scene.clock.advance(100.0)
+
+    assert len(scene.updates) == 1
+    assert scene.loop.standing() == (0, 0, 0, 0)
+
+
+async def test_an_npc_that_waits_for_a_run_is_let_go_once_it_is_another_workers(
+    scene: Scene,
+) -> None:
+    scene.listed_runs = [running()]
+    scene.submit("npc-1")
+    await quiet()
+    scene.loop.withdraw(lambda _: False)
+    scene.listed_runs = []
+
+    await scene.clock.advance(100.0)
+
+    assert scene.updates == []
+
+
+async def test_a_command_that_took_the_place_of_another_knows_of_rivals(scene: Scene) -> None:
+    scene.hold("npc-1")
+    scene.submit("npc-1", offset=10)
+    await quiet()
+    scene.submit("npc-1", offset=11)
+    scene.submit("npc-1", offset=12)
+    await quiet()
+    scene.release("npc-1")
+
+    await quiet()
+
+    assert [False, True] == scene.rivals

@@ -438,3 +438,30 @@ async def test_a_write_without_an_answer_is_in_doubt_and_a_read_is_not(
         await reconcile(command(ALICE), agent_id, letta, now, written)
 
     assert [False, True] == [read.is_doubtful, written.is_doubtful]
+
+
+async def test_a_command_that_changes_nothing_still_stops_an_older_one_in_other_hands(
+    fake: FakeLetta, letta: LettaStore
+) -> None:
+    agent_id = fake.agent(group_members="", status="")
+    await reconcile(command(ALICE, offset=10), agent_id, letta, now)
+    patches = len(fake.calls("PATCH"))
+
+    newest = command(ALICE, offset=12, observed_at=NOON + 2)
+    same = await reconcile(newest, agent_id, letta, now, Effort(has_rivals=True))
+    late = await reconcile(command(BOB, offset=11, observed_at=NOON + 1), agent_id, letta, now)
+
+    assert (Outcome.UNCHANGED, Outcome.OUTDATED) == (same.outcome, late.outcome)
+    assert len(fake.calls("PATCH")) == patches + 1
+
+
+async def test_a_command_without_rivals_that_changes_nothing_writes_nothing(
+    fake: FakeLetta, letta: LettaStore
+) -> None:
+    agent_id = fake.agent(group_members="", status="")
+    await reconcile(command(ALICE, offset=10), agent_id, letta, now)
+    patches = len(fake.calls("PATCH"))
+
+    await reconcile(command(ALICE, offset=12, observed_at=NOON + 2), agent_id, letta, now)
+
+    assert len(fake.calls("PATCH")) == patches

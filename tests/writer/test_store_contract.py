@@ -292,3 +292,13 @@ async def test_runs_are_told_of_without_any(store: LettaStore, new_agent: NewAge
     runs = await store.runs()
 
     assert agent_id not in {run.agent_id for run in runs}
+
+
+async def test_metadata_is_set_without_the_value(store: LettaStore, new_agent: NewAgent) -> None:
+    agent_id = await new_agent(status="as it was")
+    block = (await store.read(agent_id))["status"]
+
+    await store.change(block.id, metadata={"rollcall": {"offset": 7}, "theirs": 1})
+
+    read = (await store.read(agent_id))["status"]
+    assert ("as it was", {"rollcall": {"offset": 7}, "theirs": 1}) == (read.value, read.metadata)
