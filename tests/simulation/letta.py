@@ -374,8 +374,9 @@ class SimulatedStore:
                 raise BlockMissingError(block_id)
             block.read_only = block.read_only if read_only is None else read_only
             if kept is not None:
-                self._letta.overwrite(block, block.value, kept, block.version, self._process.name)
+                self._letta.overwrite(block, block.value, kept, known, self._process.name)
 
+        known = self._known.get(block_id, -1)
         kept = None if metadata is None else _copy(metadata)
         await self._letta.call(self._process, f"change {block_id}", "change", act)
 
