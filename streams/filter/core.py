@@ -33,6 +33,11 @@ from topics.models import (
     UpdateCommand,
 )
 from topics.roster import Roster
+from topics.text import ID_LIMIT
+
+
+_ID_PART = ID_LIMIT - 50
+"""Characters of an NPC's id in a command's, which is an id too and no longer than one."""
 
 
 class SnapshotOutcome(StrEnum):
@@ -221,4 +226,4 @@ class GroupFilter:
 def _command_id(npc_id: str, source: Source, desired: Desired) -> str:
     """The same record and desired state always give the same id, also when delivered twice."""
     digest = blake2b(msgspec.json.encode(desired), digest_size=4).hexdigest()
-    return f"{npc_id}.{source.partition}.{source.offset}.{digest}"
+    return f"{npc_id[:_ID_PART]}.{source.partition}.{source.offset}.{digest}"
