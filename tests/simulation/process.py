@@ -34,6 +34,8 @@ SETTINGS = Settings.model_construct(
     letta_concurrency=CONCURRENCY,
     parked_retry_interval=2.0,
     drain_timeout=2.0,
+    verify_interval=4.0,  # an NPC is reported on every few seconds, and changes within them
+    silent_after=8.0,
     force_refresh_interval=100.0,  # within what the filter takes for a clock that is ahead
 )
 CONNECTION: Any = SimpleNamespace(topic_prefix="")
