@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ops.failure import Failure, sentence_of, wrong_settings
-from ops.tables import admin_client, demand_topics, read_models
+from ops.tables import admin_client, demand_topics, members_of, read_models
 from ops.topics_admin import Observed, alterations, observe
 from streams.settings import Settings
 from streams.topology import Role, group_id
@@ -92,7 +92,7 @@ async def look_at_kafka(connection: KafkaConnection) -> AsyncIterator[Finding]:
         for finding in topic_findings(connection, observed):
             yield finding
         for role in Role:
-            members = await _members(admin, group_id(role, connection.topic_prefix))
+            members = await members_of(admin, group_id(role, connection.topic_prefix))
             sentence = _counted(members, "worker") if members else "no worker runs"
             yield note("workers", f"{role}: {sentence}.")
 
@@ -113,11 +113,6 @@ def topic_findings(connection: KafkaConnection, observed: Mapping[str, Observed]
     if not any(finding.state == "wrong" for finding in findings):
         findings.append(ok("topics", f"all {len(CATALOGUE)} are there, as the catalogue says."))
     return findings
-
-
-async def _members(admin: object, group: str) -> int:
-    answers = await admin.describe_consumer_groups([group])  # type: ignore[attr-defined] # untyped
-    return sum(len(found[5]) for answer in answers for found in answer.groups)
 
 
 async def look_at_roster(

@@ -35,7 +35,6 @@ from topics.models import (
 from topics.roster import Roster
 from topics.text import ID_LIMIT
 
-
 _ID_PART = ID_LIMIT - 50
 """Characters of an NPC's id in a command's, which is an id too and no longer than one."""
 

@@ -14,9 +14,9 @@ from streams.filter.core import GroupFilter
 from streams.filter.groups import Groups
 from streams.filter.state import DamagedStateError, GroupState
 from streams.filter.survey import SLICE, GameTime, Walk
+from streams.home import home_of
 from streams.metrics import Metrics
 from streams.outbox import Outbox
-from streams.partitioned_key import home_of
 from streams.settings import Settings
 from topics.models import UpdateCommand
 

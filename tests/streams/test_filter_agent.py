@@ -11,7 +11,7 @@ from streams.filter import surveyor
 from streams.filter.agent import Expire, FilterAgent, LookAround, ProfilesChanged, Sample
 from streams.filter.groups import groups_for
 from streams.filter.state import GroupState, load
-from streams.partitioned_key import home_of
+from streams.home import home_of
 from streams.topology import Role
 from tests.streams.stage import NOON, Stage, entry
 from topics.catalogue import (
