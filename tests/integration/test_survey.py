@@ -94,7 +94,7 @@ async def test_a_request_reaches_the_worker_that_holds_the_state(
     await until(all_are_verified, "a command for each request")
     assert all([await verified(worker) for worker in workers])
     for npc_id in npcs:
-        reasons = [command.reason for command in town.commands(npc_id)]
+        reasons = [command.reason.value for command in town.commands(npc_id)]
         assert reasons.count("verify") == 1
 
 
