@@ -30,7 +30,7 @@ class Groups(Protocol):
         ...
 
     def npc_ids(self) -> Iterable[str]:
-        """Everybody there is a state of."""
+        """Everybody there is a state of just now; may be gone through later, and once."""
         ...
 
     def forget(self) -> None:
@@ -54,7 +54,7 @@ class TableGroups:
         outbox.change(self._table, partition, encode_key(npc_id), None)
 
     def npc_ids(self) -> Iterable[str]:
-        return [key.decode(errors="replace") for key in self._table.data]
+        return (key.decode(errors="replace") for key in list(self._table.data))
 
     def forget(self) -> None:
         """The Table sees to it itself."""

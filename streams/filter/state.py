@@ -36,14 +36,15 @@ class DamagedStateError(ValueError):
 _decoder = msgspec.json.Decoder(GroupState)
 _encoder = msgspec.json.Encoder()
 _SEAL = b'{"crc":"'
-_SEALED = len(_SEAL) + len('01234567",')
+_DIGITS = slice(len(_SEAL), len(_SEAL) + 8)
+_REST = slice(_DIGITS.stop + len('",'), None)
 
 
 def read(value: bytes | None) -> GroupState | None:
     """The state of a Table value, None for no value. DamagedStateError for anything else."""
     if not value:
         return None
-    if value.startswith(_SEAL) and not value.startswith(_seal(value[_SEALED:])):
+    if value.startswith(_SEAL) and not _is_intact(value):
         raise DamagedStateError("the checksum does not fit")
     try:
         return _decoder.decode(value)
@@ -64,8 +65,11 @@ def load(value: bytes | None) -> GroupState | None:
 def dump(state: GroupState) -> bytes:
     """The Table value of a state."""
     rest = _encoder.encode(state)[1:]
-    return _seal(rest) + rest
+    return b'%b%08x",%b' % (_SEAL, crc32(rest), rest)
 
 
-def _seal(rest: bytes) -> bytes:
-    return b'%b%08x",' % (_SEAL, crc32(rest))
+def _is_intact(value: bytes) -> bool:
+    try:
+        return int(value[_DIGITS], 16) == crc32(value[_REST])
+    except ValueError:
+        return False

@@ -13,7 +13,6 @@ not run) nobody grows silent, and a worker that got partitions gives everybody i
 time anew: what is on its way to a new owner is no silence. Pure: no clock, no I/O.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -29,21 +28,25 @@ class Walk:
     """Goes over keys that come and go, a few at a time: each once a round, then from the start."""
 
     def __init__(self) -> None:
-        self._ahead: deque[str] = deque()
+        self._ahead: Iterator[str] = iter(())
 
     def next(self, keys: Callable[[], Iterable[str]], most: int) -> Iterator[str]:
         """The next keys: `most`, or what is left of the round. A key may be gone by now.
 
-        What is not taken from the iterator comes next time.
+        `keys()` is a picture of its moment. What is not taken from the iterator comes next time.
         """
-        if not self._ahead:
-            self._ahead.extend(keys())
-        for _ in range(min(most, len(self._ahead))):
-            yield self._ahead.popleft()
+        for taken in range(most):
+            key = next(self._ahead, None)
+            if key is None and not taken:  # the last slice took just what was left
+                self._ahead = iter(keys())
+                key = next(self._ahead, None)
+            if key is None:
+                return
+            yield key
 
     def restart(self) -> None:
         """Begin a new round."""
-        self._ahead.clear()
+        self._ahead = iter(())
 
 
 @dataclass(slots=True)
