@@ -61,19 +61,24 @@ async def _plan(connection: KafkaConnection, since: float | None) -> Plan:
 
 def _done(plan: Plan) -> str:
     return (
-        f"{plan.entries:,} entries deleted; start the workers, and the filter reads "
-        f"{plan.records:,} snapshots again."
+        f"{_counted(plan.entries, 'entry', 'entries')} deleted; start the workers, and the filter "
+        f"reads {_counted(plan.records, 'snapshot', 'snapshots')}."
     )
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def _print(plan: Plan) -> None:
     console = Console(highlight=False, markup=False)
     for topic, keys in plan.live.items():
-        console.print(f"{topic}: {len(keys):,} entries to delete", soft_wrap=True)
+        entries = _counted(len(keys), "entry", "entries")
+        console.print(f"{topic}: {entries} to delete", soft_wrap=True)
     table = Table(box=None, pad_edge=False)
     for column in ("partition", "stands at", "goes to", "end", "to read"):
         table.add_column(column, justify="right")
-    for rewind in plan.rewinds:
+    for rewind in filter(lambda rewind: rewind.end, plan.rewinds):
         stands = "-" if rewind.committed is None else f"{rewind.committed:,}"
         rest = (f"{number:,}" for number in (rewind.target, rewind.end, rewind.records))
         table.add_row(str(rewind.partition), stands, *rest)

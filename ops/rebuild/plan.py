@@ -32,7 +32,7 @@ class Rewind:
 
     @property
     def records(self) -> int:
-        """Snapshots that the filter will read before it is where it stands now or at the end."""
+        """Snapshots that the filter will read until it has them all."""
         return max(self.end - self.target, 0)
 
 
@@ -45,7 +45,7 @@ class Plan:
 
     @property
     def records(self) -> int:
-        """Snapshots to read again."""
+        """Snapshots to read."""
         return sum(rewind.records for rewind in self.rewinds)
 
     @property

@@ -609,6 +609,17 @@ def test_the_sample_can_be_off(
     assert [] == Filtering(tmp_path, monkeypatch, **settings).agent._sampling()
 
 
+async def test_the_survey_gives_way_to_snapshots_that_wait(stage: Filtering) -> None:
+    flusher = stage.agent._flusher
+    for _ in range(501):
+        await flusher.put(Expire())
+
+    await stage.agent._tell_survey()
+    await stage.agent._tell_sample()
+
+    assert flusher._queue.qsize() == 501
+
+
 # ---------------------------------------------------------------- wishes
 
 
