@@ -8,14 +8,9 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import click
-from aiokafka.errors import (
-    GroupCoordinatorNotAvailableError,
-    KafkaError,
-    NotCoordinatorForGroupError,
-)
+from aiokafka.errors import KafkaError
 from letta_client import APIError, AsyncLetta
 from pydantic import ValidationError
 from rich.console import Console
@@ -24,7 +19,7 @@ from rich.text import Text
 from ops.failure import Failure, sentence_of, wrong_settings
 from ops.layout.migration import Told, agents_of, move_all
 from ops.layout.steps import Standing
-from ops.tables import admin_client, demand_topics, read_models
+from ops.tables import admin_client, demand_topics, members_of, read_models
 from ops.topics_admin import Observed, alterations, observe
 from streams.settings import Layout, Settings
 from streams.topology import Role, group_id
@@ -40,7 +35,6 @@ AGENT_TAG = "npc:"
 _SHOWN = 5
 _SAMPLE = 5
 _AGENTS_PER_PAGE = 200
-_TRIES, _PAUSE = 20, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +97,7 @@ async def look_at_kafka(connection: KafkaConnection) -> AsyncIterator[Finding]:
         for finding in topic_findings(connection, observed):
             yield finding
         for role in Role:
-            members = await workers_of(admin, role, connection.topic_prefix)
+            members = await members_of(admin, group_id(role, connection.topic_prefix))
             sentence = _counted(members, "worker") if members else "no worker runs"
             yield note("workers", f"{role}: {sentence}.")
 
@@ -124,22 +118,6 @@ def topic_findings(connection: KafkaConnection, observed: Mapping[str, Observed]
     if not any(finding.state == "wrong" for finding in findings):
         findings.append(ok("topics", f"all {len(CATALOGUE)} are there, as the catalogue says."))
     return findings
-
-
-async def workers_of(admin: Any, role: Role, prefix: str) -> int:
-    """How many workers of a role run, of those that use these topics."""
-    answers = await _described(admin, group_id(role, prefix))
-    return sum(len(found[5]) for answer in answers for found in answer.groups)
-
-
-async def _described(admin: Any, group: str) -> Any:
-    """What the broker knows of a group. A new broker has no coordinator until asked for one."""
-    for _ in range(_TRIES - 1):
-        try:
-            return await admin.describe_consumer_groups([group])
-        except (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError):
-            await asyncio.sleep(_PAUSE)
-    return await admin.describe_consumer_groups([group])
 
 
 async def look_at_roster(

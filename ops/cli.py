@@ -32,6 +32,8 @@ COMMANDS = {
     "load": Entry("ops.load:load", "Check and publish the roster and the locations."),
     "worker": Entry("ops.cli:worker", "Run splitter, filter and writer, or some of them."),
     "publish": Entry("ops.publish:publish", "Send snapshots from a file or standard input."),
+    "verify": Entry("ops.verification.command:verify", "Compare memories, mend what differs."),
+    "rebuild": Entry("ops.rebuild.command:rebuild", "Start again from the topics."),
     "check": Entry("ops.check:check", "Tell whether everything is in place."),
     "block": Entry("ops.history.command:block", "What an NPC's memory was, and how it changed."),
     "dead-letters": Entry("ops.dead_letters.command:dead_letters", "What failed, and another try."),

@@ -36,6 +36,11 @@ class Flusher(Generic[Item]):
         self._queue: asyncio.Queue[Item] = asyncio.Queue(maxsize=waiting)
         self._on_failure = on_failure
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether more waits than one batch takes: no time for what may wait."""
+        return self._queue.qsize() > self._batch
+
     async def put(self, item: Item) -> None:
         """Hand over one item; waits while the queue is full."""
         await self._queue.put(item)

@@ -48,6 +48,16 @@ class Metrics:
             ["cache", "result"],
             registry=registry,
         )
+        self.states_dropped = Counter(
+            "rollcall_states_dropped",
+            "Damaged states dropped; the NPC's next snapshot rebuilds each.",
+            registry=registry,
+        )
+        self.silent = Gauge(
+            "rollcall_silent_npcs",
+            "NPCs nobody has reported on for long, while the game goes on.",
+            registry=registry,
+        )
         self.letta_requests = Counter(
             "rollcall_letta_requests",
             "Requests sent to Letta.",

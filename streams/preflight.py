@@ -14,6 +14,7 @@ from topics.catalogue import (
     NPC_SNAPSHOTS,
     NPC_UPDATE_COMMANDS,
     NPC_UPDATE_RESULTS,
+    NPC_VERIFY_REQUESTS,
     PLAYER_PROFILES,
     WORLD_SNAPSHOTS,
 )
@@ -24,6 +25,7 @@ NEEDS: Mapping[Role, Sequence[str]] = {
     Role.SPLITTER: (WORLD_SNAPSHOTS, NPC_ROSTER, NPC_SNAPSHOTS, DEAD_LETTERS),
     Role.FILTER: (
         NPC_SNAPSHOTS,
+        NPC_VERIFY_REQUESTS,
         PLAYER_PROFILES,
         NPC_ROSTER,
         LOCATIONS,

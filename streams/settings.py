@@ -68,6 +68,18 @@ class Settings(BaseSettings):
     """Seconds a member must have come or gone before it counts; damps players who step in and out.
     0: at once."""
 
+    silent_after: float = Field(default=120.0, gt=0)
+    """Seconds of the game's time after which an NPC that nobody reports on is marked silent, while
+    others are reported on. A mark is for people: it holds nothing back."""
+
+    verify_interval: float = Field(default=60.0, gt=0)
+    """Seconds between two samples of NPCs whose memory in Letta is compared with what was pushed
+    last. An NPC that was pushed within this time is none of the sample."""
+
+    verify_sample: int = Field(default=5, ge=0)
+    """NPCs of a sample, by each filter worker; one read of Letta each where nothing differs.
+    0: none. Needs the mode `cached`."""
+
     player_cache_ttl: float = Field(default=3600.0, gt=0)
     """Seconds after which a player whom nobody saw leaves the player cache."""
 

@@ -29,6 +29,11 @@ def group_id(role: Role, prefix: str) -> str:
     return f"{prefix}rollcall-{role}"
 
 
+def changelog(role: Role, table: str) -> str:
+    """The topic, without the prefix, in which Faust keeps a Table of a role."""
+    return f"{group_id(role, '')}-{table}-changelog"
+
+
 def new_app(
     role: Role, settings: Settings, connection: KafkaConnection, *, wait_empty: bool
 ) -> faust.App:

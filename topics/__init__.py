@@ -31,6 +31,7 @@ from topics.decode import (
     decode_result,
     decode_roster_entry,
     decode_snapshot,
+    decode_verify_request,
     decode_world,
 )
 from topics.encode import encode, encode_key
@@ -49,6 +50,7 @@ from topics.models import (
     Source,
     UpdateCommand,
     UpdateResult,
+    VerifyRequest,
     WorldSnapshot,
 )
 from topics.roster import Roster
@@ -83,6 +85,7 @@ __all__ = [
     "Topic",
     "UpdateCommand",
     "UpdateResult",
+    "VerifyRequest",
     "WorldSnapshot",
     "decode_command",
     "decode_location",
@@ -90,6 +93,7 @@ __all__ = [
     "decode_result",
     "decode_roster_entry",
     "decode_snapshot",
+    "decode_verify_request",
     "decode_world",
     "encode",
     "encode_key",

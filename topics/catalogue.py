@@ -19,6 +19,7 @@ from topics.models import (
     Snapshot,
     UpdateCommand,
     UpdateResult,
+    VerifyRequest,
     WorldSnapshot,
 )
 from topics.wire import RECORD_LIMIT
@@ -30,6 +31,7 @@ NPC_ROSTER: Final = "npc-roster"
 LOCATIONS: Final = "locations"
 NPC_UPDATE_COMMANDS: Final = "npc-update-commands"
 NPC_UPDATE_RESULTS: Final = "npc-update-results"
+NPC_VERIFY_REQUESTS: Final = "npc-verify-requests"
 DEAD_LETTERS: Final = "dead-letters"
 
 PARTITIONS: Final = 8
@@ -186,6 +188,18 @@ CATALOGUE: Final[tuple[Topic, ...]] = (
         read_by=("console", "rollcall explain", "rollcall block"),
         model=UpdateResult,
         purpose="What became of a command.",
+    ),
+    Topic(
+        name=NPC_VERIFY_REQUESTS,
+        key="npc_id",
+        cleanup=Cleanup.DELETE,
+        # Whoever asked waits a minute or two; a worker that was down for longer need not hear it.
+        retention=_HOUR,
+        retention_bytes=64 * _MIB,
+        written_by=("rollcall verify",),
+        read_by=("filter",),
+        model=VerifyRequest,
+        purpose="A wish to have one NPC's memory compared with its state, and mended.",
     ),
     Topic(
         name=DEAD_LETTERS,

@@ -40,6 +40,7 @@ from topics.models import (
     Snapshot,
     UpdateCommand,
     UpdateResult,
+    VerifyRequest,
     WorldSnapshot,
 )
 from topics.text import (
@@ -77,6 +78,7 @@ from topics.wire import (
     WireSeedWorld,
     WireSnapshot,
     WireTime,
+    WireVerifyRequest,
     WireWorldFields,
 )
 
@@ -99,6 +101,7 @@ _seed_world = msgspec.json.Decoder(WireSeedWorld)
 _roblox_world = msgspec.json.Decoder(WireRobloxWorld)
 _command = msgspec.json.Decoder(WireCommand)
 _result = msgspec.json.Decoder(UpdateResult)
+_verify_request = msgspec.json.Decoder(WireVerifyRequest)
 
 
 # ---------------------------------------------------------------- one function per topic
@@ -204,6 +207,16 @@ def decode_result(value: bytes) -> UpdateResult:
         result,
         blocks=tuple(clean(label, NAME_LIMIT) for label in result.blocks),
         error=_optional(result.error, DESCRIPTION_LIMIT),
+    )
+
+
+def decode_verify_request(key: bytes | None, value: bytes, timestamp: float) -> VerifyRequest:
+    """A record of `npc-verify-requests`; `timestamp` is the record's own, in seconds."""
+    wire = _parsed(_verify_request, value)
+    npc_id = _identity(wire.npc_id, "npc_id")
+    _check_key(key, npc_id, "npc_id")
+    return VerifyRequest(
+        npc_id=npc_id, requested_at=_time(wire.requested_at, "requested_at", timestamp)
     )
 
 

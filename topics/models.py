@@ -216,3 +216,10 @@ class UpdateResult(Model, frozen=True, kw_only=True):
     observed_at: float
     finished_at: float
     error: str | None = None
+
+
+class VerifyRequest(Model, frozen=True, kw_only=True):
+    """A wish to have an NPC's memory compared with its state; topic `npc-verify-requests`."""
+
+    npc_id: str
+    requested_at: float

@@ -32,6 +32,7 @@ from topics.wire import (
     WireRosterEntry,
     WireSeedWorld,
     WireSnapshot,
+    WireVerifyRequest,
 )
 
 FOLDER: Final = Path(__file__).parent / "schemas"
@@ -53,6 +54,7 @@ _SHAPES: Final[Mapping[str, tuple[type[msgspec.Struct], ...]]] = {
     catalogue.LOCATIONS: (WireLocation,),
     catalogue.NPC_UPDATE_COMMANDS: (WireCommand,),
     catalogue.NPC_UPDATE_RESULTS: (UpdateResult,),
+    catalogue.NPC_VERIFY_REQUESTS: (WireVerifyRequest,),
 }
 # Neither shape of a world snapshot may have the other's fields.
 _FOREIGN_FIELDS: Final = {WireSeedWorld: ROBLOX_FIELDS, WireRobloxWorld: SEED_FIELDS}

@@ -113,6 +113,18 @@ class WireProfile(Struct):
     ] = None
 
 
+class WireVerifyRequest(Struct):
+    """A wish to have an NPC's memory compared with its state. The record key is the npc_id."""
+
+    npc_id: Annotated[
+        WireId, Meta(description="The NPC; equal to the record key, if there is one.")
+    ]
+    requested_at: Annotated[
+        WireTime,
+        Meta(description="When: seconds or ISO 8601. Absent: the record's timestamp."),
+    ] = None
+
+
 class WireRosterEntry(Struct):
     """An NPC of the game. The record key is the npc_id; a null value deletes."""
 

@@ -25,6 +25,7 @@ from topics.catalogue import (
     NPC_SNAPSHOTS,
     NPC_UPDATE_COMMANDS,
     NPC_UPDATE_RESULTS,
+    NPC_VERIFY_REQUESTS,
     PLAYER_PROFILES,
     WORLD_SNAPSHOTS,
     Cleanup,
@@ -39,6 +40,7 @@ from topics.decode import (
     decode_result,
     decode_roster_entry,
     decode_snapshot,
+    decode_verify_request,
     decode_world,
 )
 
@@ -114,6 +116,11 @@ def _demand_time(ahead: float, most: float) -> None:
         raise DecodeError(f"observed_at: {ahead:.0f} s ahead of the record's own time")
 
 
+def _verify_request(attempt: Attempt, _: float) -> None:
+    if attempt.value is not None:
+        decode_verify_request(attempt.letter.key, attempt.value, attempt.timestamp)
+
+
 def _world(attempt: Attempt, _: float) -> None:
     if attempt.value is not None:
         decode_world(attempt.value, attempt.timestamp)
@@ -146,6 +153,7 @@ _READERS: Mapping[str, _Reader] = {
     LOCATIONS: _table(decode_location),
     NPC_UPDATE_COMMANDS: _plain(decode_command),
     NPC_UPDATE_RESULTS: _plain(decode_result),
+    NPC_VERIFY_REQUESTS: _verify_request,
 }
 
 

@@ -13,12 +13,11 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from ops.check import workers_of
 from ops.failure import Failure
 from ops.layout.migration import Fate, Told, agents_of, move_all
-from ops.tables import admin_client, demand_topics, read_models
+from ops.tables import admin_client, demand_topics, members_of, read_models
 from streams.settings import Layout, Settings
-from streams.topology import Role
+from streams.topology import Role, group_id
 from streams.writer.layout import NOTES
 from streams.writer.letta import connect
 from streams.writer.store import StoreError
@@ -151,7 +150,7 @@ async def _roster(connection: KafkaConnection, npc_ids: Sequence[str]) -> Mappin
 
 async def _demand_idle(connection: KafkaConnection) -> None:
     async with admin_client(connection) as admin:
-        workers = await workers_of(admin, Role.WRITER, connection.topic_prefix)
+        workers = await members_of(admin, group_id(Role.WRITER, connection.topic_prefix))
     if workers:
         verb = "1 writer runs" if workers == 1 else f"{workers} writers run"
         raise Failure(

@@ -18,7 +18,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from ops.failure import Failure
 from ops.notes import held as holding
 from ops.notes.held import EVERYBODY, Held
-from ops.tables import READ_TIMEOUT, admin_client, read_models
+from ops.tables import READ_TIMEOUT, admin_client, members_of, read_models
 from streams.settings import Settings
 from streams.topology import Role, group_id
 from streams.writer.letta import LettaStore, connect
@@ -132,10 +132,9 @@ def _said(purged: Mapping[str, Any]) -> str:
 async def _demand_no_writer(connection: KafkaConnection) -> None:
     group = group_id(Role.WRITER, connection.topic_prefix)
     async with admin_client(connection) as admin:
-        answers = await admin.describe_consumer_groups([group])
-    members = [member for answer in answers for found in answer.groups for member in found[5]]
+        members = await members_of(admin, group)
     if members:
-        count = "a writer runs" if len(members) == 1 else f"{len(members)} writers run"
+        count = "a writer runs" if members == 1 else f"{members} writers run"
         raise Failure(
             f"nothing was purged: {count}, and would write the notes again; stop it first."
         )

@@ -1,7 +1,8 @@
 """The filter on Faust: records in, the core decides, the outbox delivers.
 
-Everything that changes what we know takes turns in one flusher: snapshots as they come, ticks for
-profiles that arrived and for players to forget. The core (`streams.filter.core`) does the thinking.
+Everything that changes what we know takes turns in one flusher: snapshots as they come, wishes to
+have an NPC verified, ticks for profiles that arrived, for players to forget and for the survey
+(`streams.filter.survey`). The core (`streams.filter.core`) does the thinking.
 """
 
 import asyncio
@@ -32,13 +33,14 @@ from streams.filter.groups import groups_for
 from streams.filter.judge import Judge
 from streams.filter.players import PlayerCache
 from streams.filter.state import GroupState
+from streams.filter.surveyor import Surveyor
 from streams.flusher import Flusher
 from streams.health import Work
 from streams.metrics import Metrics
 from streams.outbox import Outbox, RawTable, Record
 from streams.partitioned_key import split_key
 from streams.reference import LocationTable, RosterTable, skip_unreadable
-from streams.settings import Settings
+from streams.settings import Mode, Settings
 from streams.topology import RawTopics
 from topics.catalogue import (
     DEAD_LETTERS,
@@ -46,13 +48,20 @@ from topics.catalogue import (
     NPC_ROSTER,
     NPC_SNAPSHOTS,
     NPC_UPDATE_COMMANDS,
+    NPC_VERIFY_REQUESTS,
     PARTITIONS,
     PLAYER_PROFILES,
 )
 from topics.connection import KafkaConnection
-from topics.decode import DecodeError, decode_key, decode_profile, decode_snapshot
+from topics.decode import (
+    DecodeError,
+    decode_key,
+    decode_profile,
+    decode_snapshot,
+    decode_verify_request,
+)
 from topics.encode import encode, encode_key
-from topics.models import Snapshot, Source
+from topics.models import Snapshot, Source, UpdateCommand
 from topics.text import fold
 
 log = structlog.get_logger()
@@ -73,7 +82,15 @@ class Expire:
     """A tick: forget players whom nobody sees any more."""
 
 
-Item = Taken | ProfilesChanged | Expire
+class LookAround:
+    """A tick: survey the next few states."""
+
+
+class Sample:
+    """A tick: have the memory of a few NPCs compared with their states."""
+
+
+Item = Taken | ProfilesChanged | Expire | LookAround | Sample
 
 
 class FilterAgent:
@@ -103,6 +120,10 @@ class FilterAgent:
         )
         self._table_of_groups = self._table("groups")
         self._groups = groups_for(settings.mode, self._table_of_groups)
+        self._surveyor = Surveyor(
+            settings, self._core, self._groups, self._owns, self._send, metrics
+        )
+        self._verify_requests = self._topics.names([NPC_VERIFY_REQUESTS])[0]
         self._sightings = self._table("players")
         self._sightings.on_recover(self._restore_players)
         self._acks = OrderedAcks(lambda: generation_of(app), partial(ack_offset, app))
@@ -114,9 +135,11 @@ class FilterAgent:
         )
         self._judge = Judge(app, self._topics, metrics)
         app.agent(self._topics[NPC_SNAPSHOTS], name="filter")(self._take)
+        app.agent(self._topics[NPC_VERIFY_REQUESTS], name="verify")(self._take)
         app.task(self._run)
         when_revoked(app, self._core.forget_unsaved)
         when_revoked(app, self._groups.forget)
+        when_revoked(app, self._surveyor.begin_anew)
 
     def _table(self, name: str) -> RawTable:
         return self._app.Table(
@@ -146,7 +169,15 @@ class FilterAgent:
             _every(TICK_SECONDS, self._tell_changes),
             _every(min(EXPIRY_SECONDS, self._settings.player_cache_ttl), self._tell_expiry),
             _every(RECALL_SECONDS, self._recall_players),
+            _every(TICK_SECONDS, self._tell_survey),
+            *self._sampling(),
         )
+
+    def _sampling(self) -> list[Awaitable[None]]:
+        settings = self._settings
+        if settings.mode is not Mode.CACHED or not settings.verify_sample:
+            return []
+        return [_every(settings.verify_interval, self._tell_sample)]
 
     async def _tell_changes(self) -> None:
         if self._changed:
@@ -156,6 +187,14 @@ class FilterAgent:
 
     async def _tell_expiry(self) -> None:
         await self._flusher.put(Expire())
+
+    async def _tell_survey(self) -> None:
+        if not self._flusher.is_behind:
+            await self._flusher.put(LookAround())
+
+    async def _tell_sample(self) -> None:
+        if not self._flusher.is_behind:
+            await self._flusher.put(Sample())
 
     async def _recall_players(self) -> None:
         missing = self._players.take_missing()
@@ -195,32 +234,50 @@ class FilterAgent:
         for item in items:
             match item:
                 case Taken() if self._acks.is_ours(item):
-                    self._observe(item, outbox)
+                    self._receive(item, outbox)
                 case ProfilesChanged() if is_settled(self._app):
                     self._look_again(item.ids, outbox)
                 case ProfilesChanged():
                     self._changed |= item.ids  # while Tables recover, they show an older state
                 case Expire() if is_settled(self._app):
                     self._expire(outbox)
+                case LookAround() if is_settled(self._app):
+                    self._surveyor.look(outbox)
+                case Sample() if is_settled(self._app):
+                    self._surveyor.sample(outbox, time())
         await outbox.deliver(self._acks)
         self._count_tables()
 
-    def _observe(self, taken: Taken, outbox: Outbox) -> None:
+    def _receive(self, taken: Taken, outbox: Outbox) -> None:
+        """A record of either topic; one that cannot be read is given up."""
         outbox.finished.append(taken)
         message = taken.event.message
         if message.value is None:
             return
+        is_request = message.topic == self._verify_requests
         try:
-            snapshot = self._decoded(message.key, message.value, message.timestamp)
+            (self._verify if is_request else self._observe)(message, outbox)
         except DecodeError as error:
             self._give_up(taken, error, outbox)
-            return
-        source = Source(topic=message.topic, partition=message.partition, offset=message.offset)
+            if not is_request:
+                self._metrics.snapshots.labels(outcome=SnapshotOutcome.DEAD_LETTER).inc()
+
+    def _observe(self, message: Any, outbox: Outbox) -> None:
+        snapshot = self._decoded(message.key, message.value, message.timestamp)
+        npc_id, partition = snapshot.npc_id, message.partition
+        source = Source(topic=message.topic, partition=partition, offset=message.offset)
         self._newest = max(self._newest, snapshot.observed_at)
-        state = self._groups.get(snapshot.npc_id, outbox)
+        self._surveyor.hear(min(snapshot.observed_at, message.timestamp))
+        state = self._surveyor.state(npc_id, outbox, partition)
         seen = self._core.observe(snapshot, state, source, time())
-        self._stage(snapshot.npc_id, message.partition, seen, outbox)
+        if state:
+            self._surveyor.welcome(npc_id, state, seen.state)
+        self._stage(npc_id, partition, seen, outbox)
         self._count(seen)
+
+    def _verify(self, message: Any, outbox: Outbox) -> None:
+        request = decode_verify_request(message.key, message.value, message.timestamp)
+        self._surveyor.answer(request.npc_id, message.partition, outbox, time())
 
     def _decoded(self, key: bytes | None, value: bytes, timestamp: float) -> Snapshot:
         snapshot = decode_snapshot(key, value, timestamp)
@@ -234,22 +291,24 @@ class FilterAgent:
         outbox.dead_letter(self._topics[DEAD_LETTERS], "filter", error, taken.event)
         self._metrics.dead_letters.labels(stage="filter").inc()
         self._metrics.errors.labels(stage="filter").inc()
-        self._metrics.snapshots.labels(outcome=SnapshotOutcome.DEAD_LETTER).inc()
 
     def _stage(self, npc_id: str, partition: int, seen: Observation, outbox: Outbox) -> None:
         if seen.command:
-            topic = self._topics[NPC_UPDATE_COMMANDS]
-            outbox.records.append(Record(topic, encode_key(npc_id), encode(seen.command)))
-            self._metrics.decisions.labels(reason=seen.command.reason).inc()
+            self._send(seen.command, outbox)
         if seen.state:
             self._groups.put(npc_id, partition, seen.state, outbox)
         for player in seen.sightings:
             outbox.change(self._sightings, partition, *sighting.dump(partition, player))
 
+    def _send(self, command: UpdateCommand, outbox: Outbox) -> None:
+        topic = self._topics[NPC_UPDATE_COMMANDS]
+        outbox.records.append(Record(topic, encode_key(command.npc_id), encode(command)))
+        self._metrics.decisions.labels(reason=command.reason).inc()
+
     def _look_again(self, ids: frozenset[str], outbox: Outbox) -> None:
         """Push the NPCs of ours that stand with somebody who looks different now."""
         for npc_id in self._groups.npc_ids():
-            state = self._groups.get(npc_id, outbox)
+            state = self._surveyor.state(npc_id, outbox)
             if state and _stands_with(state, ids) and self._owns(state.source.partition):
                 seen = self._core.profile_changed(npc_id, state, time())
                 if seen.command:

@@ -33,6 +33,10 @@ from topics.models import (
     UpdateCommand,
 )
 from topics.roster import Roster
+from topics.text import ID_LIMIT
+
+_ID_PART = ID_LIMIT - 50
+"""Characters of an NPC's id in a command's, which is an id too and no longer than one."""
 
 
 class SnapshotOutcome(StrEnum):
@@ -88,11 +92,11 @@ class GroupFilter:
         issued_at: float,
     ) -> Observation:
         """Decide one snapshot. `issued_at` (s) only stamps the command; it decides nothing."""
-        entry = self._world.roster.by_id(snapshot.npc_id)
-        if entry and not entry.enabled:
+        if self.is_disabled(snapshot.npc_id):
             return Observation(SnapshotOutcome.DISABLED)
         if state and self._is_outdated(snapshot, state, source):
             return Observation(SnapshotOutcome.OUTDATED)
+        entry = self._world.roster.by_id(snapshot.npc_id)
         desired = self._desired(snapshot, state, entry.home_location if entry else None)
         sightings = self._see_players(desired.members, snapshot.observed_at)
         judged = self._judge(
@@ -106,8 +110,31 @@ class GroupFilter:
         desired = msgspec.structs.replace(state.desired, members=tuple(members.values()))
         if difference(state.desired, desired) is None:
             return Observation(SnapshotOutcome.SUPPRESSED)
-        now = self._last_updated(npc_id, state)
-        return self._sent(npc_id, now, Reason.PROFILE, desired, state.source, issued_at)
+        now = self.last_seen(npc_id, state)
+        seen = self._sent(npc_id, now, Reason.PROFILE, desired, state.source, issued_at)
+        assert seen.state is not None  # a command comes with one
+        return replace(seen, state=msgspec.structs.replace(seen.state, silent=state.silent))
+
+    def verification(
+        self, npc_id: str, state: GroupState, issued_at: float
+    ) -> UpdateCommand | None:
+        """A command to compare an NPC's memory with what was pushed last, and mend it.
+
+        It changes no state: nobody has reported anything. None for an NPC the roster has disabled.
+        """
+        if self.is_disabled(npc_id):
+            return None
+        now, source = self.last_seen(npc_id, state), state.source
+        return _command(npc_id, now, Reason.VERIFY, state.desired, source, issued_at)
+
+    def is_disabled(self, npc_id: str) -> bool:
+        """Whether the roster says to leave this NPC alone."""
+        entry = self._world.roster.by_id(npc_id)
+        return entry is not None and not entry.enabled
+
+    def last_seen(self, npc_id: str, state: GroupState) -> float:
+        """When a snapshot confirmed the picture last; the Table may not know of it yet."""
+        return max(state.last_updated, self._confirmed.get(npc_id, 0.0))
 
     def forget_unsaved(self) -> None:
         """Partitions moved: what is not in the Table may belong to another worker now."""
@@ -164,37 +191,30 @@ class GroupFilter:
         issued_at: float,
     ) -> Observation:
         self._confirmed.pop(npc_id, None)
-        command = UpdateCommand(
-            command_id=_command_id(npc_id, source, desired),
-            npc_id=npc_id,
-            reason=reason,
-            observed_at=now,
-            issued_at=issued_at,
-            source=source,
-            desired=desired,
-        )
+        command = _command(npc_id, now, reason, desired, source, issued_at)
         state = GroupState(desired=desired, last_updated=now, last_force_refresh=now, source=source)
         return Observation(SnapshotOutcome.SENT, command, state)
 
     def _confirm(
         self, npc_id: str, state: GroupState, now: float, source: Source
     ) -> GroupState | None:
-        """Note that the picture still holds: in memory, and in the Table twice a threshold."""
-        if now - state.last_updated < self._policy.stale_data_threshold / 2:
+        """Note that the picture still holds: in memory, and in the Table twice a threshold.
+
+        Who was marked silent has returned, which is worth a write at once.
+        """
+        is_fresh = now - state.last_updated < self._policy.stale_data_threshold / 2
+        if is_fresh and not state.silent:
             self._confirmed[npc_id] = now
             return None
         self._confirmed.pop(npc_id, None)
-        return msgspec.structs.replace(state, last_updated=now, source=source)
+        return msgspec.structs.replace(state, last_updated=now, source=source, silent=False)
 
     def _confirmed_state(self, npc_id: str, state: GroupState) -> GroupState:
-        return msgspec.structs.replace(state, last_updated=self._last_updated(npc_id, state))
-
-    def _last_updated(self, npc_id: str, state: GroupState) -> float:
-        return max(state.last_updated, self._confirmed.get(npc_id, 0.0))
+        return msgspec.structs.replace(state, last_updated=self.last_seen(npc_id, state))
 
     def _is_outdated(self, snapshot: Snapshot, state: GroupState, source: Source) -> bool:
         """Older than the picture; or the very record it was made from, delivered again."""
-        last_updated = self._last_updated(snapshot.npc_id, state)
+        last_updated = self.last_seen(snapshot.npc_id, state)
         repeated = source.offset <= state.source.offset and source.topic == state.source.topic
         return snapshot.observed_at < last_updated or (
             repeated and snapshot.observed_at <= last_updated
@@ -218,7 +238,26 @@ class GroupFilter:
         return tuple(p for p in map(world.players.get, worthy) if p)
 
 
+def _command(
+    npc_id: str,
+    now: float,
+    reason: Reason,
+    desired: Desired,
+    source: Source,
+    issued_at: float,
+) -> UpdateCommand:
+    return UpdateCommand(
+        command_id=_command_id(npc_id, source, desired),
+        npc_id=npc_id,
+        reason=reason,
+        observed_at=now,
+        issued_at=issued_at,
+        source=source,
+        desired=desired,
+    )
+
+
 def _command_id(npc_id: str, source: Source, desired: Desired) -> str:
     """The same record and desired state always give the same id, also when delivered twice."""
     digest = blake2b(msgspec.json.encode(desired), digest_size=4).hexdigest()
-    return f"{npc_id}.{source.partition}.{source.offset}.{digest}"
+    return f"{npc_id[:_ID_PART]}.{source.partition}.{source.offset}.{digest}"

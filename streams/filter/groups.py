@@ -8,7 +8,7 @@ filtered, direct    memory      finds none: every NPC is seen for the first time
 from collections.abc import Iterable
 from typing import Protocol
 
-from streams.filter.state import GroupState, dump, load
+from streams.filter.state import GroupState, dump, read
 from streams.outbox import Outbox, RawTable
 from streams.settings import Mode
 from topics.encode import encode_key
@@ -18,15 +18,19 @@ class Groups(Protocol):
     """States by NPC id."""
 
     def get(self, npc_id: str, outbox: Outbox) -> GroupState | None:
-        """The state as the batch at hand has left it."""
+        """The state as the batch at hand has left it. Raises DamagedStateError."""
         ...
 
     def put(self, npc_id: str, partition: int, state: GroupState, outbox: Outbox) -> None:
         """The new state, stored once the batch has been delivered."""
         ...
 
+    def drop(self, npc_id: str, partition: int, outbox: Outbox) -> None:
+        """No state any more, once the batch has been delivered."""
+        ...
+
     def npc_ids(self) -> Iterable[str]:
-        """Everybody there is a state of."""
+        """Everybody there is a state of just now; may be gone through later, and once."""
         ...
 
     def forget(self) -> None:
@@ -41,13 +45,16 @@ class TableGroups:
         self._table = table
 
     def get(self, npc_id: str, outbox: Outbox) -> GroupState | None:
-        return load(outbox.staged(self._table, encode_key(npc_id)))
+        return read(outbox.staged(self._table, encode_key(npc_id)))
 
     def put(self, npc_id: str, partition: int, state: GroupState, outbox: Outbox) -> None:
         outbox.change(self._table, partition, encode_key(npc_id), dump(state))
 
+    def drop(self, npc_id: str, partition: int, outbox: Outbox) -> None:
+        outbox.change(self._table, partition, encode_key(npc_id), None)
+
     def npc_ids(self) -> Iterable[str]:
-        return [key.decode() for key in self._table.data]
+        return (key.decode(errors="replace") for key in list(self._table.data))
 
     def forget(self) -> None:
         """The Table sees to it itself."""
@@ -64,6 +71,9 @@ class MemoryGroups:
 
     def put(self, npc_id: str, _partition: int, state: GroupState, _: Outbox) -> None:
         self._states[npc_id] = state
+
+    def drop(self, npc_id: str, _partition: int, _: Outbox) -> None:
+        self._states.pop(npc_id, None)
 
     def npc_ids(self) -> Iterable[str]:
         return list(self._states)

@@ -29,7 +29,10 @@ from tests.filter.town import (
     snapshot,
     source,
 )
+from topics.decode import decode_command
+from topics.encode import encode
 from topics.models import PlayerRef, RosterEntry, Snapshot
+from topics.text import ID_LIMIT
 
 # ---------------------------------------------------------------- outcomes
 
@@ -170,6 +173,15 @@ def test_in_filtered_mode_nothing_is_ever_stale() -> None:
         otto.see(snapshot(ALICE, at=NOON + at))
 
     assert otto.reasons == ["first_seen"]
+
+
+def test_the_command_of_an_npc_with_the_longest_id_is_one_a_writer_can_read() -> None:
+    npc_id = "n" * ID_LIMIT
+
+    seen = Filter().see(snapshot(npc_id=npc_id), offset=2**62)
+
+    assert seen.command
+    assert decode_command(encode(seen.command)).npc_id == npc_id
 
 
 def test_a_command_id_is_the_same_whenever_the_record_is_decided() -> None:

@@ -73,6 +73,8 @@ def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
         ["demo", "--mode", "fast"],
         ["bench", "modes", "--speed", "-1"],
         ["check", "extra"],
+        ["verify", "--timeout", "0"],
+        ["rebuild", "--json"],
         ["config", "--yaml"],
     ],
     ids=" ".join,
@@ -86,7 +88,7 @@ def test_wrong_use_exits_with_2_and_says_why(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["topics", "apply"], ["topics", "describe"], ["publish"]],
+    [["topics", "apply"], ["topics", "describe"], ["publish"], ["verify"], ["rebuild"]],
     ids=" ".join,
 )
 def test_an_unreachable_broker_is_one_sentence(

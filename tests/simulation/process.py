@@ -36,6 +36,8 @@ SETTINGS = Settings.model_construct(
     verify_delay=2.0,
     run_patience=2.0,
     drain_timeout=2.0,
+    verify_interval=4.0,  # an NPC is reported on every few seconds, and changes within them
+    silent_after=8.0,
     force_refresh_interval=100.0,  # within what the filter takes for a clock that is ahead
 )
 SETTINGS_OF = {layout: SETTINGS.model_copy(update={"layout": layout}) for layout in Layout}

@@ -4,11 +4,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from streams.filter import agent as module
-from streams.filter.agent import Expire, FilterAgent, ProfilesChanged
+from streams.filter import surveyor
+from streams.filter.agent import Expire, FilterAgent, LookAround, ProfilesChanged, Sample
 from streams.filter.groups import groups_for
-from streams.filter.state import load
+from streams.filter.state import GroupState, load
+from streams.home import home_of
 from streams.topology import Role
 from tests.streams.stage import NOON, Stage, entry
 from topics.catalogue import (
@@ -16,6 +19,7 @@ from topics.catalogue import (
     NPC_ROSTER,
     NPC_SNAPSHOTS,
     NPC_UPDATE_COMMANDS,
+    NPC_VERIFY_REQUESTS,
     PLAYER_PROFILES,
 )
 
@@ -30,6 +34,7 @@ class Filtering(Stage):
         super().__init__(Role.FILTER, FilterAgent, folder, **settings)
         self.groups = self.agent._table_of_groups = self.table("groups")
         self.agent._groups = groups_for(self.agent._settings.mode, cast("Any", self.groups))
+        self.agent._surveyor._groups = self.agent._groups
         self.players = self.agent._sightings = self.table("players")
         self.owned, self.is_settled = set(range(8)), True
         monkeypatch.setattr(module, "owns", lambda _app, _table, number: number in self.owned)
@@ -38,13 +43,25 @@ class Filtering(Stage):
     def snapshot(
         self, at: float = 0, *, npc_id: str = NPC, key: str | None = NPC, **more: Any
     ) -> Any:
-        where = {name: more.pop(name) for name in ("partition", "generation") if name in more}
+        where = {
+            name: more.pop(name)
+            for name in ("partition", "generation", "timestamp")
+            if name in more
+        }
         value = {"npc_id": npc_id, "observed_at": NOON + at, "nearby_players": [ALICE], **more}
         return self.event(NPC_SNAPSHOTS, key, value, **where)
 
+    def request(self, npc_id: str = NPC, value: object = None, **where: Any) -> Any:
+        """Somebody asks to have an NPC verified."""
+        wish = {"npc_id": npc_id, "requested_at": NOON}
+        return self.event(NPC_VERIFY_REQUESTS, npc_id, wish if value is None else value, **where)
+
+    def state(self, npc_id: str = NPC) -> GroupState | None:
+        return load(self.groups.data.get(npc_id.encode()))
+
     async def flush(self, *events: Any) -> None:
         """Records and ticks, as they came, in one batch."""
-        ticks = (ProfilesChanged, Expire)
+        ticks = (ProfilesChanged, Expire, LookAround, Sample)
         await self.agent._flush(
             [one if isinstance(one, ticks) else self.agent._acks.take(one) for one in events]
         )
@@ -372,3 +389,313 @@ async def test_the_filtered_mode_forgets_its_groups_when_partitions_move(
     await stage.flush(stage.snapshot(3))
 
     assert ["first_seen", "first_seen"] == stage.reasons
+
+
+# ---------------------------------------------------------------- the survey
+
+
+def damage(stage: Filtering, npc_id: str = NPC) -> None:
+    """A flipped bit in the middle of a state."""
+    value = bytearray(stage.groups.data[npc_id.encode()])
+    value[len(value) // 2] ^= 1
+    stage.groups.data[npc_id.encode()] = bytes(value)
+
+
+def others(stage: Filtering) -> list[Any]:
+    """The game goes on elsewhere."""
+    return [stage.snapshot(at, npc_id="npc-2", key="npc-2", timestamp=NOON + at) for at in (0, 200)]
+
+
+async def fall_silent(stage: Filtering) -> None:
+    """Nobody reports on the NPC for 200 s, and it is noticed."""
+    await stage.flush(stage.snapshot(0), *others(stage))
+    await stage.flush(LookAround())
+
+
+async def test_a_damaged_state_is_dropped_and_rebuilt_from_the_next_snapshot(
+    stage: Filtering,
+) -> None:
+    home = home_of(NPC)
+    await stage.flush(stage.snapshot(partition=home))
+    damage(stage)
+
+    await stage.flush(LookAround())
+    assert {} == stage.groups.data
+    assert stage.sent("groups-changelog")[-1] is None
+    assert stage.count("states_dropped_total") == 1
+
+    await stage.flush(stage.snapshot(3, partition=home))
+    assert ["first_seen", "first_seen"] == stage.reasons
+    assert stage.state()
+
+
+async def test_a_snapshot_that_meets_a_damaged_state_tells_of_it(stage: Filtering) -> None:
+    await stage.flush(stage.snapshot())
+    damage(stage)
+
+    await stage.flush(stage.snapshot(3))
+
+    assert ["first_seen", "first_seen"] == stage.reasons
+    assert stage.count("states_dropped_total") == 1
+    assert stage.state()
+
+
+async def test_a_damaged_state_of_a_disabled_npc_is_dropped_once(stage: Filtering) -> None:
+    stage.groups.data[NPC.encode()] = b"{broken"
+    stage.hear(NPC_ROSTER, NPC, {"npc_id": NPC, "name": "Otto", "enabled": False})
+
+    await stage.flush(stage.snapshot(0), stage.snapshot(3))
+
+    assert {} == stage.groups.data
+    assert stage.count("states_dropped_total") == 1
+
+
+async def test_a_damaged_state_of_somebody_elses_partition_is_left_alone(stage: Filtering) -> None:
+    stage.groups.data[NPC.encode()] = b"{broken"
+    stage.owned = set(range(8)) - {home_of(NPC)}
+
+    await stage.flush(LookAround(), Sample(), ProfilesChanged(frozenset({"1001"})))
+
+    assert {NPC.encode(): b"{broken"} == stage.groups.data
+    assert stage.count("states_dropped_total") == 0
+
+
+async def test_an_npc_nobody_reports_on_is_marked_once(stage: Filtering) -> None:
+    await stage.flush(
+        stage.snapshot(0), stage.event(NPC_SNAPSHOTS, "npc-2", {"npc_id": "npc-2"}, timestamp=NOON)
+    )
+    later = stage.event(NPC_SNAPSHOTS, "npc-2", {"npc_id": "npc-2"}, timestamp=NOON + 121)
+
+    with capture_logs() as logs:
+        await stage.flush(later, LookAround(), LookAround(), LookAround())
+
+    assert [("npc_silent", NPC, 121)] == [(x["event"], x["npc_id"], x["seconds"]) for x in logs]
+    state, other = stage.state(), stage.state("npc-2")
+    assert state
+    assert (state.silent, state.last_updated) == (True, NOON)
+    assert other
+    assert not other.silent
+    assert stage.count("silent_npcs") == 1
+    assert [NPC, "npc-2", "npc-2"] == [command["npc_id"] for command in stage.commands]
+
+
+SILENT: dict[str, dict[str, Any]] = {
+    "cached": {},
+    "seed": {"staleness": "seed"},
+    "a threshold beyond silence": {"stale_data_threshold": 1000.0},
+    "filtered": {"mode": "filtered"},
+    "direct": {"mode": "direct"},
+}
+
+
+@pytest.mark.parametrize("policy", SILENT)
+async def test_a_snapshot_takes_the_mark_off_under_every_policy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    stage = Filtering(tmp_path, monkeypatch, **SILENT[policy])
+    await fall_silent(stage)
+    assert stage.count("silent_npcs") == 1
+
+    with capture_logs() as logs:
+        await stage.flush(stage.snapshot(201, timestamp=NOON + 201), LookAround())
+
+    assert [("npc_returned", NPC, 201)] == [(x["event"], x["npc_id"], x["seconds"]) for x in logs]
+    assert stage.count("silent_npcs") == 0
+
+
+async def test_a_profile_is_no_return(stage: Filtering) -> None:
+    await fall_silent(stage)
+    stage.hear(PLAYER_PROFILES, "1001", PROFILE)
+
+    await stage.flush(stage.tick())
+
+    state = stage.state()
+    assert state
+    assert state.silent
+
+
+async def test_a_clock_ahead_of_its_record_silences_nobody(stage: Filtering) -> None:
+    ahead = stage.snapshot(290, npc_id="npc-2", key="npc-2")
+
+    await stage.flush(stage.snapshot(0), ahead)
+    await stage.flush(LookAround())
+
+    assert stage.count("silent_npcs") == 0
+
+
+async def test_a_disabled_npc_is_not_called_silent(stage: Filtering) -> None:
+    await stage.flush(stage.snapshot(0), *others(stage))
+    stage.hear(NPC_ROSTER, NPC, {"npc_id": NPC, "name": "Otto", "enabled": False})
+
+    await stage.flush(LookAround())
+
+    assert stage.count("silent_npcs") == 0
+
+
+async def test_who_is_silent_is_forgotten_when_partitions_move(stage: Filtering) -> None:
+    await fall_silent(stage)
+    stage.owned = {4}
+
+    await stage.app.on_partitions_revoked.send({})
+    await stage.flush(LookAround())
+
+    assert stage.count("silent_npcs") == 0
+
+
+async def test_a_sample_is_verified_in_turn_and_changes_no_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Filtering(tmp_path, monkeypatch, verify_sample=2)
+    names = [f"npc-{number}" for number in range(3)]
+    await stage.flush(
+        *(stage.snapshot(npc_id=name, key=name) for name in names),
+        *(stage.snapshot(10, npc_id=name, key=name, timestamp=NOON + 10) for name in names),
+        stage.event(NPC_SNAPSHOTS, "npc-9", {"npc_id": "npc-9"}, timestamp=NOON + 90),
+    )
+    before = dict(stage.groups.data)
+
+    await stage.flush(Sample(), Sample())
+    await stage.flush(Sample())
+
+    told = [c for c in stage.commands if c["reason"] == "verify"]
+    assert [*names, *names[:2]] == [command["npc_id"] for command in told]
+    first = {c["npc_id"]: c for c in stage.commands if c["reason"] == "first_seen"}["npc-0"]
+    same = ("source", "desired", "command_id")
+    assert [first[name] for name in same] == [told[0][name] for name in same]
+    assert told[0]["observed_at"] == NOON + 10
+    assert before == stage.groups.data
+    assert stage.count("decisions_total", reason="verify") == 5
+
+
+async def test_who_was_pushed_just_now_is_in_no_sample(stage: Filtering) -> None:
+    await stage.flush(stage.snapshot(0), stage.snapshot(30, timestamp=NOON + 30))
+    await stage.flush(Sample())
+
+    assert ["first_seen"] == stage.reasons
+
+
+async def test_the_survey_waits_while_tables_recover(stage: Filtering) -> None:
+    later = stage.snapshot(200, npc_id="npc-2", key="npc-2", timestamp=NOON + 200)
+    await stage.flush(stage.snapshot(0), stage.snapshot(1, npc_id="npc-2", key="npc-2"), later)
+    stage.is_settled = False
+
+    await stage.flush(LookAround(), Sample())
+
+    assert "verify" not in stage.reasons
+    assert stage.count("silent_npcs") == 0
+
+
+async def test_a_survey_of_many_goes_in_slices(
+    stage: Filtering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(surveyor, "SLICE", 2)
+    for number in range(5):
+        stage.groups.data[f"npc-{number}".encode()] = b"{broken"
+
+    left = []
+    for _ in range(3):
+        await stage.flush(LookAround())
+        left.append(len(stage.groups.data))
+
+    assert [3, 1, 0] == left
+
+
+@pytest.mark.parametrize(
+    "settings", [{"mode": "filtered"}, {"mode": "direct"}, {"verify_sample": 0}]
+)
+def test_the_sample_can_be_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+) -> None:
+    assert [] == Filtering(tmp_path, monkeypatch, **settings).agent._sampling()
+
+
+async def test_the_survey_gives_way_to_snapshots_that_wait(stage: Filtering) -> None:
+    flusher = stage.agent._flusher
+    for _ in range(501):
+        await flusher.put(Expire())
+
+    await stage.agent._tell_survey()
+    await stage.agent._tell_sample()
+
+    assert flusher._queue.qsize() == 501
+
+
+# ---------------------------------------------------------------- wishes
+
+
+async def test_a_request_is_one_verification_and_an_ack(stage: Filtering) -> None:
+    await stage.flush(stage.snapshot(0))
+
+    await stage.flush(stage.request())
+
+    assert ["first_seen", "verify"] == stage.reasons
+    assert [0, 1] == stage.acked
+
+
+async def test_a_request_sees_the_snapshot_of_its_batch(stage: Filtering) -> None:
+    await stage.flush(stage.snapshot(0), stage.snapshot(3, action="waving"), stage.request())
+
+    assert ["first_seen", "action", "verify"] == stage.reasons
+    assert stage.commands[2]["desired"]["action"] == "waving"
+
+
+@pytest.mark.parametrize(
+    "value", [b"{nope", {"npc_id": "npc-8"}, {"requested_at": 3}, b"[" * 10**5]
+)
+async def test_a_hostile_request_is_a_dead_letter(stage: Filtering, value: object) -> None:
+    await stage.flush(
+        stage.snapshot(0), stage.request(value=value), stage.snapshot(3, action="waving")
+    )
+
+    [(_, told)] = stage.dead_letters
+    assert (told.stage, told.topic) == ("filter", "t-npc-verify-requests")
+    assert ["first_seen", "action"] == stage.reasons
+    assert [0, 1, 2] == sorted(stage.acked)
+    assert stage.count("snapshots_total", outcome="dead_letter") == 0
+
+
+async def test_a_request_for_nobody_we_know_is_told(stage: Filtering) -> None:
+    with capture_logs() as logs:
+        await stage.flush(stage.request("npc-99"), stage.event(NPC_VERIFY_REQUESTS, NPC, None))
+
+    assert [("npc_not_verified", "npc-99")] == [(x["event"], x["npc_id"]) for x in logs]
+    assert ([], [0, 1]) == (stage.commands, stage.acked)
+
+
+async def test_a_request_for_a_damaged_state_drops_it(stage: Filtering) -> None:
+    await stage.flush(stage.snapshot(0))
+    damage(stage)
+
+    await stage.flush(stage.request())
+
+    assert {} == stage.groups.data
+    assert ["first_seen"] == stage.reasons
+    assert stage.count("states_dropped_total") == 1
+
+
+async def test_a_request_leaves_the_state_of_another_worker_alone(stage: Filtering) -> None:
+    await stage.flush(stage.snapshot(0, partition=3))
+    stage.owned = {4}
+
+    await stage.flush(stage.request(partition=4))
+
+    assert ["first_seen"] == stage.reasons
+
+
+async def test_a_request_is_answered_in_modes_without_a_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Filtering(tmp_path, monkeypatch, mode="filtered")
+
+    await stage.flush(stage.snapshot(0), stage.request())
+
+    assert ["first_seen", "verify"] == stage.reasons
+
+
+async def test_a_disabled_npc_is_not_verified(stage: Filtering) -> None:
+    await stage.flush(stage.snapshot(0))
+    stage.hear(NPC_ROSTER, NPC, {"npc_id": NPC, "name": "Otto", "enabled": False})
+
+    await stage.flush(stage.request())
+
+    assert ["first_seen"] == stage.reasons

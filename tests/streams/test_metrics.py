@@ -24,6 +24,8 @@ PROMISED = {
         "rollcall_write_queue",
         "rollcall_parked_npcs",
         "rollcall_table_entries",
+        "rollcall_states_dropped_total",
+        "rollcall_silent_npcs",
     },
 }
 

@@ -14,6 +14,7 @@ from topics.decode import (
     decode_result,
     decode_roster_entry,
     decode_snapshot,
+    decode_verify_request,
     decode_world,
 )
 
@@ -56,6 +57,11 @@ TOPICS: dict[str, tuple[Callable[[bytes], object], dict[str, Any], str | None]] 
     ),
     "npc-update-commands": (decode_command, COMMAND, "npc_id"),
     "npc-update-results": (decode_result, RESULT, "npc_id"),
+    "npc-verify-requests": (
+        lambda v: decode_verify_request(None, v, NOW),
+        {"npc_id": "npc-7"},
+        "npc_id",
+    ),
 }
 ON_EVERY_TOPIC = pytest.mark.parametrize("topic", TOPICS)
 NOT_RECORDS = {
@@ -198,6 +204,7 @@ def test_a_number_that_can_be_no_id_is_refused(topic: str, bad_id: str) -> None:
         ),
         ("npc-update-commands", "desired", {"members": []}),
         ("npc-update-results", "outcome", "great"),
+        ("npc-verify-requests", "requested_at", "tea time"),
         ("npc-update-results", "calls", -1),
         ("npc-update-results", "attempts", 2**70),
         ("npc-update-results", "finished_at", -5),

@@ -13,6 +13,7 @@ from topics.decode import (
     decode_result,
     decode_roster_entry,
     decode_snapshot,
+    decode_verify_request,
     decode_world,
 )
 from topics.models import (
@@ -35,6 +36,7 @@ from topics.models import (
     Source,
     UpdateCommand,
     UpdateResult,
+    VerifyRequest,
 )
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -48,6 +50,7 @@ DECODERS: dict[str, Callable[[bytes], Model]] = {
     "locations": lambda value: decode_location(None, value),
     "npc-update-commands": decode_command,
     "npc-update-results": decode_result,
+    "npc-verify-requests": lambda value: decode_verify_request(None, value, NOW),
 }
 
 
@@ -447,6 +450,25 @@ def test_the_error_of_a_result_is_one_line() -> None:
     value["error"] = "422\nTraceback:\x1b[31m boom"
 
     assert decode_result(json.dumps(value).encode()).error == "422 Traceback:[31m boom"
+
+
+def test_the_verify_request_of_the_contract() -> None:
+    request = example("npc-verify-requests.contract")
+
+    assert decode_verify_request(b"npc-7", request, NOW) == VerifyRequest(
+        npc_id="npc-7", requested_at=1795426413.2
+    )
+
+
+def test_a_verify_request_may_leave_out_when_it_was_made() -> None:
+    assert decode_verify_request(None, b'{"npc_id": 7}', NOW) == VerifyRequest(
+        npc_id="7", requested_at=NOW
+    )
+
+
+def test_a_verify_request_for_another_npc_than_its_key_is_refused() -> None:
+    with pytest.raises(DecodeError, match="key: the record's key is 'npc-8'"):
+        decode_verify_request(b"npc-8", b'{"npc_id": "npc-7"}', NOW)
 
 
 def test_a_tombstone_names_what_it_deletes_by_its_key() -> None:

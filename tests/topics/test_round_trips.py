@@ -18,6 +18,7 @@ from topics.decode import (
     decode_result,
     decode_roster_entry,
     decode_snapshot,
+    decode_verify_request,
     decode_world,
 )
 from topics.encode import encode, encode_key
@@ -43,6 +44,7 @@ from topics.models import (
     Source,
     UpdateCommand,
     UpdateResult,
+    VerifyRequest,
     WorldSnapshot,
 )
 from topics.roster import Roster
@@ -63,6 +65,7 @@ DECODERS: dict[str, Callable[[bytes | None, bytes], Model]] = {
     "locations": decode_location,
     "npc-update-commands": lambda _, value: decode_command(value),
     "npc-update-results": lambda _, value: decode_result(value),
+    "npc-verify-requests": lambda key, value: decode_verify_request(key, value, NOW),
 }
 SCHEMAS = {topic: Draft202012Validator(value_schema(topic)) for topic in DECODERS}
 
@@ -228,6 +231,11 @@ def test_a_command_comes_back(command: UpdateCommand) -> None:
 @given(results)
 def test_a_result_comes_back(result: UpdateResult) -> None:
     assert decode_result(encode(result)) == result
+
+
+@given(st.builds(VerifyRequest, npc_id=ids, requested_at=times))
+def test_a_verify_request_comes_back(request: VerifyRequest) -> None:
+    assert decode_verify_request(encode_key(request.npc_id), encode(request), NOW) == request
 
 
 # ---------------------------------------------------------------- nothing but DecodeError

@@ -25,6 +25,7 @@ def test_the_topics_of_the_contract() -> None:
         "locations": ("slug", "compact"),
         "npc-update-commands": ("npc_id", "compact,delete"),
         "npc-update-results": ("npc_id", "delete"),
+        "npc-verify-requests": ("npc_id", "delete"),
         "dead-letters": ("the record's own", "delete"),
     }
 

@@ -93,6 +93,8 @@ def test_every_topic_has_an_example() -> None:
         ("locations", {"slug": "inn", "name": "Inn"}),
         ("npc-update-commands", {"command_id": "c", "npc_id": "n"}),
         ("npc-update-results", {"command_id": "c", "npc_id": "n", "outcome": "great"}),
+        ("npc-verify-requests", {"requested_at": 1}),
+        ("npc-verify-requests", {"npc_id": "npc-7", "requested_at": 1795426413200}),
     ],
 )
 def test_a_record_that_the_decoder_refuses_does_not_fit(topic: str, record: object) -> None:
@@ -105,7 +107,10 @@ def test_a_command_says_that_it_holds_the_whole_state() -> None:
     assert set(desired["required"]) == {"members", "location", "action"}
 
 
-@pytest.mark.parametrize("topic", ["npc-snapshots", "player-profiles", "npc-roster", "locations"])
+@pytest.mark.parametrize(
+    "topic",
+    ["npc-snapshots", "player-profiles", "npc-roster", "locations", "npc-verify-requests"],
+)
 def test_every_field_that_a_game_writes_is_described(topic: str) -> None:
     schema = value_schema(topic)
     fields = schema["$defs"][schema["$ref"].rpartition("/")[2]]["properties"]
@@ -180,6 +185,7 @@ def test_channels_and_operations_are_those_of_the_catalogue() -> None:
         "splitter.sends.npc-snapshots",
         "splitter.sends.dead-letters",
         "filter.receives.npc-snapshots",
+        "filter.receives.npc-verify-requests",
         "filter.receives.player-profiles",
         "filter.receives.npc-roster",
         "filter.receives.locations",

@@ -1,0 +1,1 @@
+"""`rollcall rebuild`: the filter's memory made anew from the topics."""

@@ -1,0 +1,1 @@
+"""`rollcall verify`: NPCs' memories compared with what the filter knows, on request."""
