@@ -67,6 +67,7 @@ from topics.text import fold
 log = structlog.get_logger()
 
 TICK_SECONDS = 0.5
+SURVEY_SECONDS = 0.5
 EXPIRY_SECONDS = 30.0
 RECALL_SECONDS = 5.0
 
@@ -169,7 +170,7 @@ class FilterAgent:
             _every(TICK_SECONDS, self._tell_changes),
             _every(min(EXPIRY_SECONDS, self._settings.player_cache_ttl), self._tell_expiry),
             _every(RECALL_SECONDS, self._recall_players),
-            _every(TICK_SECONDS, self._tell_survey),
+            _every(SURVEY_SECONDS, self._tell_survey),
             *self._sampling(),
         )
 

@@ -175,7 +175,7 @@ MUTANTS = (
     Mutant(
         "no place among commands",
         {"tests.simulation.process.WriteLoop": _PlacelessLoop},
-        first_seed=1000,
+        first_seed=8500,
     ),
     Mutant("done before written", {"tests.simulation.process.WriteLoop": _HastyLoop}),
     Mutant(
