@@ -25,7 +25,8 @@ from topics.text import fold
 
 def members_of(snapshot: Snapshot, roster: Roster, players: PlayerCache) -> tuple[Member, ...]:
     """The group of one snapshot, nearby players first."""
-    nearby = _once(_known(player, players) for player in snapshot.nearby_players)
+    given = {player.id for player in snapshot.nearby_players if player.id != player.name}
+    nearby = _once(_known(player, given, players) for player in snapshot.nearby_players)
     passed = {fold(player.name) for player in nearby}
     passed |= _own_names(snapshot.npc_id, roster.by_id(snapshot.npc_id))
     others = [n for folded, n in _first_spellings(snapshot.cluster) if folded not in passed]
@@ -37,7 +38,7 @@ def members_of(snapshot: Snapshot, roster: Roster, players: PlayerCache) -> tupl
         met = member or Member(id=name, name=name)
         found.setdefault(met.id, met)
     found.pop(snapshot.npc_id, None)
-    return tuple(found.values())
+    return tuple(_less_known_twice(found.values()))
 
 
 def continuing(
@@ -57,14 +58,26 @@ def continuing(
     )
 
 
-def _known(player: PlayerRef, players: PlayerCache) -> PlayerRef:
-    """The player with the cached name, where the game gave only the id; or the other way round."""
+def _less_known_twice(members: Iterable[Member]) -> Iterable[Member]:
+    """The members less those of a bare name that somebody with an id turned out to have."""
+    members = list(members)
+    taken = {fold(member.name) for member in members if member.id != member.name}
+    return [m for m in members if m.id != m.name or fold(m.name) not in taken]
+
+
+def _known(player: PlayerRef, given: set[str], players: PlayerCache) -> PlayerRef:
+    """The player with the cached name, where the game gave only the id; or the other way round.
+
+    `given`: ids the game itself gave a name: what the cache remembers of these does not count.
+    """
     if player.name != player.id:
         return player
     cached = players.get(player.id)
     if cached:
         return PlayerRef(id=player.id, name=cached.name)
-    return PlayerRef(id=players.id_of(player.name) or player.id, name=player.name)
+    cached_id = players.id_of(player.name)
+    known_id = cached_id if cached_id and cached_id not in given else player.id
+    return PlayerRef(id=known_id, name=player.name)
 
 
 def _once(nearby: Iterable[PlayerRef]) -> list[PlayerRef]:

@@ -134,6 +134,20 @@ def test_nearby_players_come_first_and_then_the_cluster_in_its_order() -> None:
     assert [one.name for one in found] == ["Bob", "Zoë", "Miss Greta", "Adam"]
 
 
+def test_a_bare_name_that_is_an_npcs_own_is_that_npc() -> None:
+    found = group(bare("Miss Greta"), cluster=("Greta",))
+
+    assert [("npc-1", "Miss Greta")] == [(one.id, one.name) for one in found]
+
+
+def test_a_name_the_game_gives_an_id_counts_more_than_the_one_remembered() -> None:
+    cache = players(profile(player_id="1002", name="Alice"))
+
+    found = group(PlayerRef(id="1002", name="Bob"), bare("Alice"), cluster=("Bob",), cache=cache)
+
+    assert [("1002", "Bob"), ("Alice", "Alice")] == [(one.id, one.name) for one in found]
+
+
 NAMES = st.sampled_from(
     ["Alice", "ALICE", "Bob", "Greta", "Miss Greta", "Otto", "Nobody", "1001", "1002", NPC]
 )
