@@ -18,9 +18,11 @@ from typing import Any
 from letta_client import APIError, AsyncLetta
 from letta_client.types import ToolReturnMessage
 
-from streams.settings import Settings
+from streams.settings import Layout, Settings
+from streams.writer.layout import NOTES
 from streams.writer.letta import connect
 from streams.writer.loop import Update, WriteLoop
+from streams.writer.notes import NotesInMemory
 from streams.writer.reconcile import GROUP, STATUS, Reconciler
 from streams.writer.rules import Rules
 from tests.npc.ledger import Edit, Fate, Write, fates, note
@@ -129,8 +131,8 @@ async def run(
     """Plays the whole of it. `update`: a writer's way to be tried in place of the present one."""
     settings = settings or Settings()
     async with _stage(url, settings, options) as stage:
-        game = Game(stage, options, update or Reconciler(Rules.of(settings)), on_progress)
-        return await game.play()
+        update = update or Reconciler(Rules.of(settings), stage.notes)
+        return await Game(stage, options, settings, update, on_progress).play()
 
 
 @dataclass(slots=True)
@@ -142,6 +144,9 @@ class Stage:
     store: Any
     seen: Testimony
     npcs: list[Npc]
+    labels: tuple[str, ...]
+    """Blocks that the NPCs note in."""
+    notes: NotesInMemory = field(default_factory=NotesInMemory)
 
 
 @asynccontextmanager
@@ -156,7 +161,9 @@ async def _stage(url: str, settings: Settings, options: Options) -> AsyncIterato
         seen = Testimony({npc.agent_id: npc.npc_id for npc in npcs})
         store = connect(url, token, settings.letta_timeout)
         stack.push_async_callback(store.close)
-        yield Stage(client, model, witnessed(store, seen), seen, npcs)
+        is_split = settings.layout is Layout.SPLIT
+        labels = (NOTES,) if is_split else (GROUP.label, STATUS.label)
+        yield Stage(client, model, witnessed(store, seen), seen, npcs, labels)
 
 
 async def _npc(make: NewAgent, number: int, seed: int) -> Npc:
@@ -168,7 +175,12 @@ class Game:
     """The feed of commands on one side, the NPCs' hands on the other."""
 
     def __init__(
-        self, stage: Stage, options: Options, update: Update, on_progress: OnProgress
+        self,
+        stage: Stage,
+        options: Options,
+        settings: Settings,
+        update: Update,
+        on_progress: OnProgress,
     ) -> None:
         self._stage, self._options, self._on_progress = stage, options, on_progress
         self._figures = Figures()
@@ -177,7 +189,15 @@ class Game:
         self._chance = Random(options.seed)
         agents = {npc.npc_id: npc.agent_id for npc in stage.npcs}
         self._loop = WriteLoop(
-            stage.store, self._publish, agents.get, _nothing, _nothing, update=update
+            stage.store,
+            self._publish,
+            agents.get,
+            _nothing,
+            _nothing,
+            update=update,
+            concurrency=settings.letta_concurrency,
+            recheck_delay=settings.verify_delay,
+            run_patience=settings.run_patience,
         )
 
     async def play(self) -> Figures:
@@ -255,7 +275,10 @@ class Game:
         blocks = await self._stage.store.read(npc.agent_id)
         if not _is_right(npc, blocks[GROUP.label].value, blocks[STATUS.label].value):
             self._figures.wrong.append(npc.npc_id)
-        return "\n".join(text_of(block.value, block.metadata) for block in blocks.values())
+        kept = [text_of(block.value, block.metadata) for block in blocks.values()]
+        table = self._stage.notes.values.items()
+        kept += [value.decode() for place, value in table if place.npc_id == npc.npc_id]
+        return "\n".join(kept)
 
 
 def _is_right(npc: Npc, group: str, status: str) -> bool:
@@ -274,6 +297,8 @@ class Pen:
     stage: Stage
     npc: Npc
     chance: Random
+    last_note: str = ""
+    """What a tool was told to write last, and did."""
 
     async def write(self, number: int, *, in_step: bool) -> Edit:
         """A note through a tool alone, or in a whole step of the agent."""
@@ -284,15 +309,22 @@ class Pen:
         return await self._at_once(number, self._appending(number))
 
     def _appending(self, number: int) -> ToolCall:
-        label = self.chance.choice((GROUP.label, STATUS.label))
+        label = self.chance.choice(self.stage.labels)
         thinking = self.chance.uniform(0, LONGEST_THOUGHT)
         if self.chance.random() < 0.3:
             return ToolCall("memory_insert", {"label": label, "new_string": note(number)}, thinking)
         return ToolCall("core_memory_append", {"label": label, "content": note(number)}, thinking)
 
     def _replacing(self, number: int) -> ToolCall:
-        """A note about somebody who stands there; refused where that person has just left."""
-        about = self.chance.choice(self.npc.members)
+        """Refused where what it should replace has just gone."""
+        if GROUP.label in self.stage.labels:
+            return self._noting_about(number, self.chance.choice(self.npc.members))
+        if not self.last_note:
+            return self._appending(number)
+        args = {"old_content": self.last_note, "new_content": f"{self.last_note} {note(number)}"}
+        return ToolCall("core_memory_replace", {"label": NOTES, **args})
+
+    def _noting_about(self, number: int, about: Member) -> ToolCall:
         before = f'"name":"{about.name}","appearance":"{about.appearance}","notes":"'
         args = {"old_content": before, "new_content": f"{before}{note(number)} "}
         return ToolCall("core_memory_replace", {"label": GROUP.label, **args})
@@ -335,6 +367,7 @@ class Pen:
         saw: str,
     ) -> Edit:
         label = str(call.args["label"])
+        self.last_note = self.last_note if is_refused else note(number)
         return Edit(number, self.npc.npc_id, label, how, held_from, *times, is_refused, saw)
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from streams.writer.document import read
-from streams.writer.group import LAST_UPDATED, iso_time
+from streams.writer.members import MEMBERS, crowd_of
 from streams.writer.reconcile import GROUP, STATUS
-from streams.writer.stamp import Stamp, read_stamp
+from streams.writer.stamp import KEY, read_stamp
 from streams.writer.store import Block, BlockStore, ConflictError, OnCall
 from tests.npc.ledger import Write
 
@@ -97,25 +97,25 @@ def witnessed(store: BlockStore, seen: Testimony) -> WitnessedStore:
 
 
 def text_of(value: str, metadata: dict[str, Any]) -> str:
-    """Everything kept in a block, to look for notes in."""
+    """All that is kept of a block, to look for notes in; copies in the stamp do not count."""
+    stamp = metadata.get(KEY)
+    if isinstance(stamp, dict):
+        metadata = {**metadata, KEY: {k: v for k, v in stamp.items() if k != "own"}}
     return f"{value}\n{json.dumps(metadata, ensure_ascii=False)}"
 
 
 def is_reverted(block: Block) -> bool:
-    """Whether the game's part is older than what the stamp, which survives, says we wrote."""
-    stamp = read_stamp(block.metadata)
-    if stamp.base is None:
+    """Whether the game's part is not what the stamp, which survives, says we wrote."""
+    base = read_stamp(block.metadata).base
+    if base is None:
         return False
     document = read(block.value).document
     if block.label == GROUP.label:
-        return _is_older(document.get(LAST_UPDATED), stamp)
+        written = {row[0] for row in base[MEMBERS]}
+        return written != set(crowd_of(document).members)
     if block.label == STATUS.label:
-        return any(document.get(name) != text for name, text in stamp.base.items())
+        return any(document.get(name) != text for name, text in base.items())
     return False
-
-
-def _is_older(last_updated: object, stamp: Stamp) -> bool:
-    return isinstance(last_updated, str) and last_updated < iso_time(stamp.observed_at)
 
 
 def _clock() -> float:
