@@ -2,6 +2,7 @@
 
 import click
 
+from ops.bench.edits import edits
 from ops.bench.faults import faults
 from ops.bench.modes import modes
 from ops.bench.simulate import simulate
@@ -12,6 +13,7 @@ def bench() -> None:
     """Measure on this machine. Uses servers like `rollcall demo` does."""
 
 
+bench.add_command(edits)
 bench.add_command(faults)
 bench.add_command(modes)
 bench.add_command(simulate)

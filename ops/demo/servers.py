@@ -48,19 +48,27 @@ def new_run(kind: str) -> str:
 
 def ensure_servers(stack: ExitStack, progress: Progress, keep: bool) -> Servers:
     """Start what is missing; `stack` stops it again, unless it is to be kept. ServerError."""
-    settings, folder = Settings(), demo_folder()
-    token = settings.letta_token.get_secret_value() if settings.letta_token else None
-    servers = Servers(
-        os.environ.get("ROLLCALL_BROKER", ""),
-        os.environ.get("ROLLCALL_LETTA_URL", ""),
-        token,
-        folder,
-    )
+    servers = _named_servers()
     if not servers.broker:
         _ensure_kafka(servers, stack, progress, keep)
     if not servers.letta_url:
         _ensure_letta(servers, stack, progress, keep)
     return servers
+
+
+def ensure_letta_alone(stack: ExitStack, progress: Progress) -> Servers:
+    """The same for what needs no Kafka."""
+    servers = _named_servers()
+    if not servers.letta_url:
+        _ensure_letta(servers, stack, progress, keep=False)
+    return servers
+
+
+def _named_servers() -> Servers:
+    settings = Settings()
+    token = settings.letta_token.get_secret_value() if settings.letta_token else None
+    broker, url = (os.environ.get(f"ROLLCALL_{name}", "") for name in ("BROKER", "LETTA_URL"))
+    return Servers(broker, url, token, demo_folder())
 
 
 # The embedded servers are an extra of the package: imported only when one is needed.

@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 from uuid import uuid4
 
-from letta_client import AsyncLetta
+from letta_client import AsyncLetta, omit
+from letta_client.types import LlmConfigParam
 
 
 class NewAgent(Protocol):
@@ -17,7 +18,10 @@ class NewAgent(Protocol):
 
 
 @asynccontextmanager
-async def agents_on(client: AsyncLetta) -> AsyncIterator[NewAgent]:
+async def agents_on(
+    client: AsyncLetta, model: LlmConfigParam | None = None
+) -> AsyncIterator[NewAgent]:
+    """Agents that think with `model`; without one they cannot take a step."""
     made: list[str] = []
 
     async def make(
@@ -25,7 +29,8 @@ async def agents_on(client: AsyncLetta) -> AsyncIterator[NewAgent]:
     ) -> str:
         agent = await client.agents.create(
             name=f"test-{uuid4()}",
-            model="letta/letta-free",
+            model=omit if model else "letta/letta-free",
+            llm_config=model or omit,
             embedding="letta/letta-free",
             include_base_tools=False,
             tools=list(tools),
@@ -36,12 +41,14 @@ async def agents_on(client: AsyncLetta) -> AsyncIterator[NewAgent]:
         made.append(agent.id)
         return agent.id
 
-    yield make
-    for agent_id in made:
-        agent = await client.agents.retrieve(agent_id, include=["agent.blocks"])
-        await client.agents.delete(agent_id)
-        for block_id in (block.id for block in agent.blocks if block.id):
-            await client.blocks.delete(block_id)
+    try:
+        yield make
+    finally:
+        for agent_id in made:
+            agent = await client.agents.retrieve(agent_id, include=["agent.blocks"])
+            await client.agents.delete(agent_id)
+            for block_id in (block.id for block in agent.blocks if block.id):
+                await client.blocks.delete(block_id)
 
 
 def client_of(url: str) -> AsyncLetta:
