@@ -37,8 +37,6 @@ class Mutant:
     name: str
     patches: dict[str, Any] = field(default_factory=dict)
     writer_options: dict[str, Any] = field(default_factory=dict)
-    first_seed: int = 0
-    """Of a bug that few seeds show: where to begin to look."""
 
     @contextmanager
     def planted(self) -> Iterator[None]:
@@ -172,11 +170,7 @@ MUTANTS = (
         "write again after 409 without reading",
         writer_options={"update": _updating_through(_write_again)},
     ),
-    Mutant(
-        "no place among commands",
-        {"tests.simulation.process.WriteLoop": _PlacelessLoop},
-        first_seed=8500,
-    ),
+    Mutant("no place among commands", {"tests.simulation.process.WriteLoop": _PlacelessLoop}),
     Mutant("done before written", {"tests.simulation.process.WriteLoop": _HastyLoop}),
     Mutant(
         "notes leave the metadata too early",
