@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from letta_client import AsyncLetta
 
+from streams.settings import Layout, Settings
 from streams.writer.letta import LettaStore, connect
 from streams.writer.reconcile import GROUP, STATUS, reconcile
 from streams.writer.store import Block
@@ -202,6 +203,18 @@ async def test_notes_made_while_commands_stream_in_are_lost_in_known_ways_alone(
     assert 15 == len(figures.edits)
     assert (0, []) == (figures.unexplained, figures.wrong)
     assert figures.count(Fate.KEPT) > 0
+    assert_nobody_starved(figures)
+
+
+async def test_in_the_split_layout_every_note_that_a_tool_took_is_kept(
+    letta_url: str,  # noqa: F811
+) -> None:
+    settings = Settings(layout=Layout.SPLIT)
+
+    figures = await run(letta_url, Options(edits=15, agents=3, pause=0.1, steps=0.2), settings)
+
+    assert 15 == figures.count(Fate.KEPT) + figures.count(Fate.REFUSED)
+    assert [] == figures.wrong
     assert_nobody_starved(figures)
 
 
