@@ -2,48 +2,22 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
 from letta_client import AsyncLetta
 
-from streams.writer.letta import LettaStore, connect
+from streams.writer.letta import LettaStore
 from streams.writer.loop import WriteLoop
 from streams.writer.reconcile import GROUP, STATUS
 from tests.integration.harness import until
 from tests.npc.model import Script, ScriptedModel, ToolCall
 from tests.servers import letta_url  # noqa: F401 - a fixture
-from tests.writer.agents import NewAgent, agents_on, client_of
+from tests.writer.agents import NewAgent
 from tests.writer.commands import ALICE, BOB, NOON, command
 from topics.models import Editor, Member, Outcome, UpdateResult
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-async def client(letta_url: str) -> AsyncIterator[AsyncLetta]:  # noqa: F811
-    async with client_of(letta_url) as client:
-        yield client
-
-
-@pytest.fixture
-async def store(letta_url: str) -> AsyncIterator[LettaStore]:  # noqa: F811
-    store = connect(letta_url)
-    yield store
-    await store.close()
-
-
-@pytest.fixture
-async def model() -> AsyncIterator[ScriptedModel]:
-    async with ScriptedModel().serving() as model:
-        yield model
-
-
-@pytest.fixture
-async def new_agent(client: AsyncLetta, model: ScriptedModel) -> AsyncIterator[NewAgent]:
-    async with agents_on(client, model.config) as make:
-        yield make
 
 
 @dataclass

@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from letta_client import AsyncLetta
 
 from streams.settings import Layout, Settings
-from streams.writer.letta import LettaStore, connect
+from streams.writer.letta import LettaStore
 from streams.writer.reconcile import GROUP, STATUS, reconcile
 from streams.writer.store import Block
 from tests.npc.edits import Figures, Options, run
@@ -17,7 +16,7 @@ from tests.npc.ledger import Fate, note
 from tests.npc.model import LAST_WORDS, Script, ScriptedModel, ToolCall
 from tests.npc.witness import is_reverted
 from tests.servers import letta_url  # noqa: F401 - a fixture
-from tests.writer.agents import NewAgent, agents_on, client_of
+from tests.writer.agents import NewAgent
 from tests.writer.commands import ALICE, BOB, NOON, command
 from topics.models import Member, Outcome, Reason, UpdateResult
 
@@ -35,31 +34,6 @@ def look_up() -> str:
     """A tool that is not handed the agent's memory."""
     return "a bird"
 '''
-
-
-@pytest.fixture
-async def client(letta_url: str) -> AsyncIterator[AsyncLetta]:  # noqa: F811
-    async with client_of(letta_url) as client:
-        yield client
-
-
-@pytest.fixture
-async def store(letta_url: str) -> AsyncIterator[LettaStore]:  # noqa: F811
-    store = connect(letta_url)
-    yield store
-    await store.close()
-
-
-@pytest.fixture
-async def model() -> AsyncIterator[ScriptedModel]:
-    async with ScriptedModel().serving() as model:
-        yield model
-
-
-@pytest.fixture
-async def new_agent(client: AsyncLetta, model: ScriptedModel) -> AsyncIterator[NewAgent]:
-    async with agents_on(client, model.config) as make:
-        yield make
 
 
 def appending(text: str, label: str = STATUS.label, when: asyncio.Event | None = None) -> ToolCall:
