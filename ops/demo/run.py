@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,7 +21,10 @@ from ops.demo.summary import Summary, caches_of, latency_of, letta_faults_of
 from ops.demo.verify import Expectation, differences
 from ops.demo.view import Scene, View
 from ops.demo.watch import Watch
-from ops.tables import admin_client
+from ops.tables import admin_client, missing_topics, read_changelog
+from streams.topology import Role, group_id
+from streams.writer.notes_table import NAME as NOTES
+from topics.connection import KafkaConnection
 from topics.publisher import Failure as Undelivered
 from topics.publisher import Publisher
 
@@ -55,6 +59,16 @@ class Looking:
 
     lag: dict[str, int] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts)
+
+
+async def _kept_notes(connection: KafkaConnection) -> dict[str, str]:
+    """What the writer's Table `notes` holds, as text by npc_id; empty for whom it holds nothing."""
+    kept: dict[str, str] = defaultdict(str)
+    name = f"{group_id(Role.WRITER, '')}-{NOTES}-changelog"
+    if not await missing_topics(connection, [name]):
+        for (_, key), value in (await read_changelog(connection, name)).items():
+            kept[key.decode().split("/", 2)[2]] += value.decode()
+    return kept
 
 
 class Run:
@@ -123,12 +137,14 @@ class Run:
         town, told = self._stage.town, self._play.told
         loaded = {who: town.players[who] for who in town.players if who not in town.late}
         expected = Expectation(town, loaded | told.profiles, self._stage.notebook)
+        kept = await _kept_notes(self._stage.connection)
 
         async def compare(npc_id: str) -> list[str]:
             truth = told.truths.get(npc_id)
             if truth is None:
                 return ["no snapshot was sent; the game was too short"]
-            return list(differences(truth, await self._stage.agents.read(npc_id), expected))
+            blocks = await self._stage.agents.read(npc_id)
+            return list(differences(truth, blocks, expected, kept[npc_id]))
 
         found = zip(town.npcs, await each(town.npcs, compare), strict=True)
         return {npc_id: wrong for npc_id, wrong in found if wrong}

@@ -2,7 +2,7 @@
 
 Compared are, for each NPC: who stands there, each one's name and appearance, the summary, the
 place in words, the action, the form of the other fields, and every note the NPC ever wrote.
-A note about somebody who is not there may wait in the block's metadata.
+A note about somebody who is not there may wait in the block's metadata or in the writer's Table.
 """
 
 import json
@@ -70,9 +70,12 @@ def _distance(a: Coordinates, b: Coordinates) -> float:
 
 
 def differences(
-    truth: Truth, blocks: Mapping[str, MemoryBlock], expected: Expectation
+    truth: Truth, blocks: Mapping[str, MemoryBlock], expected: Expectation, kept: str = ""
 ) -> Iterator[str]:
-    """A sentence for each thing in which the blocks (by label) differ from the last snapshot."""
+    """A sentence for each thing in which the blocks (by label) differ from the last snapshot.
+
+    `kept`: what the writer's Table `notes` holds of this NPC, as text.
+    """
     for label in (GROUP, STATUS):
         if label not in blocks:
             yield f"there is no block {label}"
@@ -82,7 +85,7 @@ def differences(
         yield from _status(truth, blocks[STATUS], expected)
     for note in expected.notebook.of(truth.npc_id):
         there = {*truth.members, *expected.notebook.made_up.get(truth.npc_id, ())}
-        yield from _note(note, there, blocks)
+        yield from _note(note, there, blocks, kept)
 
 
 def _document(label: str, block: MemoryBlock) -> tuple[dict[str, Any], list[str]]:
@@ -154,11 +157,13 @@ def _status(truth: Truth, block: MemoryBlock, expected: Expectation) -> Iterator
         yield f"previous_location is {document.get('previous_location')!r}"
 
 
-def _note(note: Note, there: set[str], blocks: Mapping[str, MemoryBlock]) -> Iterator[str]:
+def _note(
+    note: Note, there: set[str], blocks: Mapping[str, MemoryBlock], kept: str
+) -> Iterator[str]:
     if note.member in there:
         place, found = f"the notes of {note.member}", _notes_of(note.member, blocks)
     elif note.member:
-        place, found = "any block or its metadata", _everything(blocks)
+        place, found = "any block, its metadata or the Table of notes", _everything(blocks) + kept
     else:
         block = blocks.get(note.label)
         place, found = note.label, block.value if block else ""

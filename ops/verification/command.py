@@ -167,5 +167,5 @@ def _print(found: Sequence[Verified], states: Known) -> None:
     table = view.table_of(found)
     if table:
         console.print(table)
-    for line in filter(None, (view.silent(states), view.sums(found))):
+    for line in filter(None, (view.silent(view.silent_of(found, states)), view.sums(found))):
         console.print(line, soft_wrap=True)

@@ -1,7 +1,7 @@
 """How `rollcall verify` tells what it found."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -21,7 +21,7 @@ def as_json(found: Sequence[Verified], states: Known) -> dict[str, Any]:
         "verified": is_all_well(found),
         "counts": dict(Counter(str(one.fate) for one in found)),
         "npcs": [_npc(one) for one in found],
-        "silent": states.silent,
+        "silent": silent_of(found, states),
         "damaged": states.damaged,
     }
 
@@ -61,12 +61,18 @@ def sums(found: Iterable[Verified]) -> str:
     return f"{', '.join(told)}." if told else "There is no NPC to verify."
 
 
-def silent(states: Known) -> str | None:
+def silent_of(found: Iterable[Verified], states: Known) -> list[str]:
+    """Those of the NPCs looked at whom nobody reports on."""
+    asked = {one.npc_id for one in found}
+    return [npc_id for npc_id in states.silent if npc_id in asked]
+
+
+def silent(npc_ids: Collection[str]) -> str | None:
     """A line on those nobody reports on."""
-    if not states.silent:
+    if not npc_ids:
         return None
-    named = ", ".join(map(shown, states.silent[:_SHOWN]))
-    more = ", ..." if len(states.silent) > _SHOWN else ""
+    named = ", ".join(map(shown, list(npc_ids)[:_SHOWN]))
+    more = ", ..." if len(npc_ids) > _SHOWN else ""
     return f"Silent, nobody has reported on them for long: {named}{more}."
 
 

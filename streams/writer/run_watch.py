@@ -14,7 +14,7 @@ from streams.writer.clock import Clock
 from streams.writer.rechecks import Recheck, Rechecks
 from streams.writer.runs import Runs
 from streams.writer.stamp import Mark
-from streams.writer.store import BlockStore, PermanentError, StoreError
+from streams.writer.store import BlockStore, PermanentError
 from topics.models import UpdateCommand
 
 PATIENCE = 10.0
@@ -46,7 +46,7 @@ class RunWatch:
         self._untold_until = 0.0
         """Letta does not list its runs, as far as we know."""
         self._not_before = 0.0
-        """Of the next look after writes: the last one failed."""
+        """Of the next look after writes."""
         self._asking: asyncio.Task[None] | None = None
 
     # before a write
@@ -95,13 +95,14 @@ class RunWatch:
         return None if due is None else max(due, self._not_before)
 
     async def due(self) -> list[Recheck]:
-        """The writes to be looked after now. Raises StoreError; then not again for a second."""
+        """The writes to be looked after now. Raises StoreError; then not again for a second.
+
+        One look serves all that came due since the last, a delay ago.
+        """
         if self._is_told:
-            try:
-                await self._ask_once()
-            except StoreError:
-                self._not_before = self._clock.steady() + _RETRY
-                raise
+            self._not_before = self._clock.steady() + _RETRY
+            await self._ask_once()
+            self._not_before = self._clock.steady() + self._rechecks.delay
         runs = self._runs if self._is_told else None
         return self._rechecks.take_due(self._clock.steady(), runs)
 

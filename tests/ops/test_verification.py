@@ -177,12 +177,15 @@ def test_the_sums_are_one_line() -> None:
 
 
 def test_a_program_is_told_everything() -> None:
-    told = view.as_json(FOUND, known({b"npc-9": state(silent=True)}))
+    asked = FOUND[0].npc_id
+    others = {b"nobody-asked": state(silent=True), asked.encode(): state(silent=True)}
+
+    told = view.as_json(FOUND, known(others))
 
     assert told["verified"] is False
     assert told["counts"] == {"unchanged": 1, "repaired": 1, "no answer": 1}
     assert told["npcs"][1]["conflicts"][0]["kept"] == "x"
-    assert told["silent"] == ["npc-9"]
+    assert told["silent"] == [asked]
 
 
 def test_all_is_well_only_with_fates_that_are() -> None:

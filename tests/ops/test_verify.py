@@ -74,6 +74,7 @@ def found(
     change: Change = lambda _group, _status: None,
     truth: Truth = HERE,
     metadata: dict[str, Any] = METADATA,
+    kept: str = "",
 ) -> list[str]:
     """What the comparison says about a right memory after a change."""
     group, status = copy.deepcopy(GROUP), copy.deepcopy(STATUS)
@@ -82,7 +83,7 @@ def found(
         "group_members": MemoryBlock(json.dumps(group), metadata),
         "status": MemoryBlock(json.dumps(status), {}),
     }
-    return list(differences(truth, blocks, expectation()))
+    return list(differences(truth, blocks, expectation(), kept))
 
 
 def test_a_right_memory_has_no_differences() -> None:
@@ -164,9 +165,13 @@ def test_a_difference_is_found(change: Change, expected: str) -> None:
 
 
 def test_a_note_about_somebody_absent_may_wait_in_the_metadata_but_not_get_lost() -> None:
-    assert found(metadata={}) == [
-        "a note of its own is lost: 'owes me' is not in any block or its metadata"
-    ]
+    nowhere = "is not in any block, its metadata or the Table of notes"
+
+    assert found(metadata={}) == [f"a note of its own is lost: 'owes me' {nowhere}"]
+
+
+def test_a_note_about_somebody_absent_may_stand_in_the_table_of_notes() -> None:
+    assert found(metadata={}, kept='{"absent":{"9":{"notes":"owes me"}}}') == []
 
 
 @pytest.mark.parametrize("value", ["", "[]", "Alice is here", '{"members": []}'])
