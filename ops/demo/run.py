@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import defaultdict
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,10 +20,8 @@ from ops.demo.summary import Summary, caches_of, latency_of, letta_faults_of
 from ops.demo.verify import Expectation, differences
 from ops.demo.view import Scene, View
 from ops.demo.watch import Watch
-from ops.tables import admin_client, missing_topics, read_changelog
-from streams.topology import Role, group_id
-from streams.writer.notes_table import NAME as NOTES
-from topics.connection import KafkaConnection
+from ops.notes.kept import kept_notes
+from ops.tables import admin_client
 from topics.publisher import Failure as Undelivered
 from topics.publisher import Publisher
 
@@ -59,16 +56,6 @@ class Looking:
 
     lag: dict[str, int] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts)
-
-
-async def _kept_notes(connection: KafkaConnection) -> dict[str, str]:
-    """What the writer's Table `notes` holds, as text by npc_id; empty for whom it holds nothing."""
-    kept: dict[str, str] = defaultdict(str)
-    name = f"{group_id(Role.WRITER, '')}-{NOTES}-changelog"
-    if not await missing_topics(connection, [name]):
-        for (_, key), value in (await read_changelog(connection, name)).items():
-            kept[key.decode().split("/", 2)[2]] += value.decode()
-    return kept
 
 
 class Run:
@@ -137,7 +124,7 @@ class Run:
         town, told = self._stage.town, self._play.told
         loaded = {who: town.players[who] for who in town.players if who not in town.late}
         expected = Expectation(town, loaded | told.profiles, self._stage.notebook)
-        kept = await _kept_notes(self._stage.connection)
+        kept = await kept_notes(self._stage.connection)
 
         async def compare(npc_id: str) -> list[str]:
             truth = told.truths.get(npc_id)

@@ -27,6 +27,7 @@ from letta_client import APIError, AsyncLetta
 from ops.demo.agents import Agents, each
 from ops.demo.notes import GROUP, STATUS, Note
 from ops.demo.verify import MemoryBlock
+from ops.notes.kept import kept_notes
 from streams.filter.core import World
 from tests.filter.town import Filter, players, roster
 from tests.integration.harness import Town, new_id, until
@@ -298,7 +299,8 @@ async def run(
             verdict.kills[role] = killer.kills
             verdict.kills_starting[role] = killer.kills_starting
         await _judge(verdict, town, game, agents)
-        _judge_notes(verdict, scribe, await _memories(agents, game), town)
+        kept = await kept_notes(town.connection)
+        _judge_notes(verdict, scribe, await _memories(agents, game), kept, town)
         verdict.seconds = round(time.monotonic() - began, 1)
         return verdict
     finally:
@@ -420,16 +422,29 @@ def _document(memory: Memory, label: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _judge_notes(verdict: Verdict, scribe: Scribe, memories: dict[str, Memory], town: Town) -> None:
-    """A note is kept in the block, or in its metadata while the one it is about is away."""
-    lost = [one for one in scribe.written if not _is_kept(one.note, memories[one.note.npc_id])]
+def _judge_notes(
+    verdict: Verdict,
+    scribe: Scribe,
+    memories: dict[str, Memory],
+    kept: dict[str, str],
+    town: Town,
+) -> None:
+    """A note is kept in the block; while the one it is about is away in its metadata, or in the
+    writer's Table.
+    """
+    lost = [
+        one
+        for one in scribe.written
+        if not _is_kept(one.note, memories[one.note.npc_id], kept[one.note.npc_id])
+    ]
     results = [decode_result(record.value) for record in town.read.of(NPC_UPDATE_RESULTS)]
     verdict.notes, verdict.notes_lost = len(scribe.written), len(lost)
     verdict.notes_lost_beside_a_write = sum(_is_beside_a_write(one, results) for one in lost)
 
 
-def _is_kept(note: Note, memory: Memory) -> bool:
-    return any(note.text in f"{b.value} {json.dumps(dict(b.metadata))}" for b in memory.values())
+def _is_kept(note: Note, memory: Memory, kept: str) -> bool:
+    texts = [f"{b.value} {json.dumps(dict(b.metadata))}" for b in memory.values()]
+    return any(note.text in text for text in [*texts, kept])
 
 
 def _is_beside_a_write(one: Written, results: list[UpdateResult]) -> bool:
