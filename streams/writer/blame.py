@@ -23,6 +23,7 @@ The order of members or fields does not matter, nor what the NPC wrote into fiel
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from hashlib import sha256
 
 Facts = Mapping[str, str]
@@ -41,6 +42,8 @@ FACTS_LIMIT = 256
 """Hashes kept over all versions, some eight kilobytes of metadata; the oldest version goes."""
 
 _HASH_LENGTH = 12
+_REMEMBERED = 1024
+"""Hashes: the same few facts are met in every look at a block."""
 
 
 def facts_of(values: Mapping[str, object]) -> dict[str, str]:
@@ -116,4 +119,9 @@ def _within_limit(newest_first: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def _hash(value: object) -> str:
-    return sha256(json.dumps(value).encode()).hexdigest()[:_HASH_LENGTH]
+    return _hash_of_text(json.dumps(value))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _hash_of_text(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:_HASH_LENGTH]

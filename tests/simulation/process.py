@@ -222,6 +222,7 @@ def simulated() -> Iterator[None]:
             "streams.filter.agent.is_settled": lambda app: app.process.consumer.is_settled,
             "streams.filter.agent.log": NOTHING,
             "streams.filter.agent.SURVEY_SECONDS": 2.0,
+            "streams.filter.agent.FilterAgent._count_tables": lambda _: None,
             "streams.filter.judge.leave_process": leave_process,
             "streams.flusher.log": _ErrorLog(),
             "streams.reference.log": NOTHING,

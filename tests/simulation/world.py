@@ -28,8 +28,8 @@ from tests.simulation.trace import Trace
 from topics.catalogue import NPC_SNAPSHOTS, NPC_UPDATE_COMMANDS
 
 EPOCH = 1_795_426_413.0
-ROUGH_SECONDS = 20.0
-GAME_SECONDS = 18.0
+ROUGH_SECONDS = 17.0
+GAME_SECONDS = 15.0
 """So that the last snapshots, too, meet crashes."""
 
 PATIENCE = 150.0
