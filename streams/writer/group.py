@@ -39,7 +39,13 @@ from streams.writer.merge import (
     says_something,
     united,
 )
-from streams.writer.recall import own_members, own_part, recalled, recalled_members
+from streams.writer.recall import (
+    documents_in,
+    own_members,
+    own_part,
+    recalled,
+    recalled_members,
+)
 from streams.writer.rules import DEFAULT_RULES, Rules
 from streams.writer.stamp import UNSTAMPED, Stamp, is_replaced, with_replaced
 from topics.models import Conflict, Desired, Member
@@ -227,7 +233,7 @@ def _own_of(document: Document) -> Document:
 def _recalled(crowd: Crowd, stamp: Stamp) -> tuple[Crowd, Stamp]:
     """What the NPC had here when we wrote last, beside what stands there now."""
     own = npc_part(stamp.own, (MEMBERS,))
-    noted = stamp.own.get(MEMBERS, {})
+    noted = documents_in(stamp.own.get(MEMBERS))
     members, waiting = recalled_members(crowd.members, noted, {*base_of(stamp), *stamp.gone})
     absent = {who: united([part, stamp.absent.get(who, {})]) for who, part in waiting.items()}
     back = msgspec.structs.replace(stamp, absent={**stamp.absent, **absent})

@@ -29,6 +29,12 @@ def own_members(members: Document, game_fields: Collection[str]) -> dict[str, Do
     return {who: part for who, part in parts.items() if part}
 
 
+def documents_in(noted: object) -> dict[str, Document]:
+    """The documents by id that a stamp holds; anybody may have damaged it."""
+    members = noted if isinstance(noted, dict) else {}
+    return {str(who): part for who, part in members.items() if isinstance(part, dict)}
+
+
 def recalled(found: Document, own: Document) -> Document:
     """The fields found, and what the NPC had there when we wrote last."""
     whole = united([found, {name: value for name, value in own.items() if name != UNSORTED}])

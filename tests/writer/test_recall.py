@@ -3,6 +3,9 @@
 import json
 from typing import Any
 
+import msgspec
+import pytest
+
 from streams.writer.group import group_document
 from streams.writer.stamp import UNSTAMPED, Stamp
 from streams.writer.status import status_document
@@ -77,6 +80,17 @@ def test_what_an_npc_deletes_outside_of_a_write_back_stays_deleted() -> None:
     after, _ = grouped(noting(value, ALICE.id, ""), ALICE, BOB, at=NOON + 2, stamp=stamp)
 
     assert "" == json.loads(after)["members"][ALICE.id]["notes"]
+
+
+@pytest.mark.parametrize("own", [7, [], "x", {"1001": 7}, {"1001": ["x"]}])
+def test_a_stamp_that_somebody_damaged_stops_no_update(own: object) -> None:
+    value, stamp = grouped("", ALICE, at=NOON)
+    _, stamp = grouped(value, ALICE, BOB, at=NOON + 1, stamp=stamp)
+    damaged = msgspec.structs.replace(stamp, own={"members": own, "unsorted_notes": own})
+
+    repaired, _ = grouped(value, ALICE, BOB, at=NOON + 1, stamp=damaged)
+
+    assert {ALICE.id, BOB.id} == set(json.loads(repaired)["members"])
 
 
 def test_a_field_of_the_npcs_in_its_status_survives_a_write_back() -> None:
