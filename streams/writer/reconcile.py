@@ -49,6 +49,10 @@ TRIES = 4
 """Reads of one attempt, before a conflict that does not end is left for later."""
 
 
+FAR_AHEAD = 86_400.0
+"""Seconds by which no clock of a game is ahead of ours; the filter takes 300 as it comes."""
+
+
 class Render(Protocol):
     """`group_document` and `status_document`."""
 
@@ -104,7 +108,7 @@ class Reconciler:
         store = store.observed_by(effort.count_call)
         for _ in range(TRIES):
             blocks = await store.read(agent_id)
-            if any(is_outdated(work.mark, read_stamp(block.metadata)) for block in _ours(blocks)):
+            if _stands_newer(work, blocks):
                 return result(command, Outcome.OUTDATED, effort, now())
             try:
                 if await arrange(self.rules.layout, agent_id, store, blocks, effort):
@@ -186,6 +190,15 @@ async def _write_what_differs(work: _Work, store: BlockStore, blocks: Mapping[st
         await work.notes.keep(place, change)
     if impossible is not None:
         raise impossible
+
+
+def _stands_newer(work: _Work, blocks: Mapping[str, Block]) -> bool:
+    """Whether the memory holds something newer. A stamp of the far future is nobody's of ours: it
+    would keep every command of today's out.
+    """
+    stamps = [read_stamp(block.metadata) for block in _ours(blocks)]
+    latest = work.now() + FAR_AHEAD
+    return any(is_outdated(work.mark, s) for s in stamps if s.observed_at <= latest)
 
 
 async def _mark_if_unwritten(work: _Work, store: BlockStore, blocks: Mapping[str, Block]) -> None:

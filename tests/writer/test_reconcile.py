@@ -465,3 +465,16 @@ async def test_a_command_without_rivals_that_changes_nothing_writes_nothing(
     await reconcile(command(ALICE, offset=12, observed_at=NOON + 2), agent_id, letta, now)
 
     assert len(fake.calls("PATCH")) == patches
+
+
+async def test_a_stamp_of_the_far_future_keeps_no_command_out(
+    fake: FakeLetta, letta: LettaStore
+) -> None:
+    agent_id = fake.agent(group_members="", status="")
+    await reconcile(command(ALICE, offset=10), agent_id, letta, now)
+    for block in fake.blocks_of(agent_id):
+        block["metadata"][KEY] |= {"observed_at": 1e18, "offset": 2**60}
+
+    result = await reconcile(command(BOB, offset=11, observed_at=NOON + 1), agent_id, letta, now)
+
+    assert Outcome.APPLIED == result.outcome
