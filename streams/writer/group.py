@@ -61,6 +61,8 @@ _LIMITS = {NAME: NAME_LIMIT, APPEARANCE: DESCRIPTION_LIMIT}
 """Characters of what an NPC may put in place of the game's."""
 
 _GONE_LIMIT = 50
+_TIME_LIMIT = 40
+"""Characters of a time as anybody writes it; more is no time."""
 _GAME_FIELDS = (SUMMARY, UPDATES, LAST_UPDATED)
 
 
@@ -123,9 +125,9 @@ def _settled(
 ) -> tuple[Document, tuple[Piece, ...]]:
     now, shown = iso_time(shelf.observed_at), draft[MEMBERS]
     own = {
-        m.id: m.appearance
+        m.id: shown[m.id][APPEARANCE]
         for m in group.desired
-        if is_real(m.appearance) and shown[m.id][APPEARANCE] == m.appearance
+        if not is_real(m.appearance) or shown[m.id][APPEARANCE] == m.appearance
     }
     owned = Owned((MEMBERS, *_GAME_FIELDS), {m.id for m in group.desired}, MEMBER_FIELDS)
     document, aside = fitted_aside(draft, limit, own, owned, shelf)
@@ -147,7 +149,7 @@ def _draft(group: Group, shown: Iterable[Member], others: Document, layout: Layo
         MEMBERS: members,
         SUMMARY: summary_of(member.name for member in group.desired),
         UPDATES: _updates(group, others.get(UPDATES))[:UPDATES_LIMIT],
-        LAST_UPDATED: last_updated if isinstance(last_updated, str) else None,
+        LAST_UPDATED: last_updated if _is_short(last_updated) else None,
         **npc_part(others, _GAME_FIELDS),
     }
 
@@ -183,6 +185,10 @@ def _called_before(entry: Entry, member: Member) -> Document:
         for name, value in entry.fields.items()
         if name in ours and is_real(ours[name]) and not _is_same_text(value, ours[name])
     }
+
+
+def _is_short(text: object) -> bool:
+    return isinstance(text, str) and len(text) <= _TIME_LIMIT
 
 
 def _is_same_text(value: object, ours: str) -> bool:

@@ -398,6 +398,8 @@ class WriteLoop:
 
     def _look_after(self, job: _Job, finished: UpdateResult) -> None:
         """Somebody looks at what was written again, unless newer work does anyway."""
+        if job.is_withdrawn:
+            return
         agent_id = self._agents.known(finished.npc_id)
         has_written = finished.outcome in (Outcome.APPLIED, Outcome.REPAIRED)
         if agent_id is not None and finished.npc_id not in self._queue:
@@ -450,6 +452,8 @@ class WriteLoop:
 
     async def _park_job(self, npc_id: str, job: _Job, why: PermanentError) -> None:
         """A command that was parked before is not kept again, nor is its result told again."""
+        if self._is_anothers(npc_id, job):
+            return
         if job.is_recheck:
             self._queue.finish(npc_id, self._clock.steady())
             self._log.info("recheck_failed", npc_id=npc_id, error=str(why))

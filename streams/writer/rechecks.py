@@ -59,6 +59,11 @@ class Rechecks:
         """Somebody else sees to it."""
         self._writes.pop(npc_id, None)
 
+    def doubts(self, npc_id: str) -> int:
+        """Looks that are still to be taken for a write in doubt."""
+        write = self._writes.get(npc_id)
+        return write.doubts if write else 0
+
     def next_due(self) -> float | None:
         """When the next is due; None: nobody."""
         first = next(iter(self._writes.values()), None)

@@ -207,8 +207,10 @@ async def _mark_if_unwritten(work: _Work, store: BlockStore, blocks: Mapping[str
     A written block tells it; where nothing had to be written, the mark of one block is moved on.
     """
     ours = [block for block in _ours(blocks) if read_stamp(block.metadata).base is not None]
-    if work.effort.has_rivals and not work.effort.blocks and ours:
-        await store.change(ours[0].id, metadata=marked(ours[0].metadata, work.mark))
+    is_written = any(kind.label in work.effort.blocks for kind in KINDS)
+    if work.effort.has_rivals and not is_written and ours:
+        with _in_doubt(work.effort):
+            await store.change(ours[0].id, metadata=marked(ours[0].metadata, work.mark))
 
 
 @contextmanager

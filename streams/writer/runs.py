@@ -8,7 +8,8 @@ newest runs of all agents:
     a run in the list                        its agent
     ---------------------------------------  ---------------------------------------------------
     in progress                              is running
-    completed, and not known before          has run since the look before
+    completed, and not known before, or in   has run since the look before
+    progress then
     in progress at a look, not listed since  is running: a hundred newer runs do not end it, and
                                              it does not last for ever
     (none of them known, the list is full)   more have run than we can tell: anybody may have
@@ -53,8 +54,9 @@ class Runs:
         """Take in a look: the newest runs of all agents, at most RUNS_LISTED."""
         self.looks += 1
         self._looked_at = now
+        known = self._known - self._active.keys()
         self._take_active(runs, now)
-        news = [run for run in runs if run.is_active or run.id not in self._known]
+        news = [run for run in runs if run.is_active or run.id not in known]
         if len(news) >= RUNS_LISTED:
             self._overflow = self.looks
         self._seen |= dict.fromkeys([run.agent_id for run in news], self.looks)

@@ -23,6 +23,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgspec
+import orjson
 
 from streams.writer.aside import Piece
 from streams.writer.document import Document
@@ -33,6 +34,7 @@ KEY = "rollcall"
 VERSION = 1
 _HASH_LENGTH = 32
 _REPLACED_LIMIT = 12
+_FACTS_LIMIT = 1024
 
 
 UNKNOWN = -1
@@ -104,7 +106,7 @@ def read_stamp(metadata: Document) -> Stamp:
     if not isinstance(noted, dict):
         return UNSTAMPED
     try:
-        return msgspec.convert(noted, Stamp)
+        return _bounded(msgspec.convert(noted, Stamp))
     except msgspec.ValidationError:
         aside = _salvaged_pieces(noted.get("aside"))
         return Stamp(absent=_salvaged(noted.get("absent")), aside=aside)
@@ -191,6 +193,25 @@ def is_edited(value: str, stamp: Stamp) -> bool:
 def hash_of(value: str) -> str:
     """A short digest of a block's value."""
     return sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_LENGTH]
+
+
+def _bounded(stamp: Stamp) -> Stamp:
+    """No more of each memory than we write ourselves: anybody may have written this."""
+    return msgspec.structs.replace(
+        stamp,
+        before=tuple(v for v in stamp.before[-_REPLACED_LIMIT:] if len(v) <= _FACTS_LIMIT),
+        replaced=stamp.replaced[-_REPLACED_LIMIT:],
+        gone=stamp.gone[-_FACTS_LIMIT:],
+        own=stamp.own if _is_writable(stamp.own) else {},
+    )
+
+
+def _is_writable(own: Document) -> bool:
+    try:
+        orjson.dumps(own)
+    except TypeError:
+        return False
+    return True
 
 
 def _salvaged(absent: object) -> dict[str, Document]:

@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from streams.settings import ConflictPolicy
 from streams.writer.aside import Owned, Shelf
 from streams.writer.blame import facts_found, facts_of
-from streams.writer.budget import LIMIT, checked_aside
+from streams.writer.budget import LIMIT, checked_aside, shortened
 from streams.writer.document import UNSORTED, Document, read, render
 from streams.writer.merge import Claim, Judge, Rendered, conflict_over, is_base_news, npc_part
 from streams.writer.recall import own_part, recalled
@@ -161,7 +161,11 @@ def _movement(action: str, before: Mapping[str, str], has_moved: bool, is_repeat
 
 
 def _texts(document: Mapping[str, object]) -> dict[str, str]:
-    return {name: text for name in FIELDS if isinstance(text := document.get(name), str)}
+    return {
+        name: shortened(text, DESCRIPTION_LIMIT)
+        for name in FIELDS
+        if isinstance(text := document.get(name), str)
+    }
 
 
 def with_labelled_line(document: Document) -> Document:

@@ -6,8 +6,12 @@ from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.run import run_seeds
 
 
+SEEDS = 1000
+"""Within so many seeds each must be found; most are within a few dozen."""
+
+
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name.replace(" ", "-"))
 def test_a_planted_bug_is_found(mutant: Mutant) -> None:
-    figures = run_seeds(mutant.seeds, mutant=mutant, stop_at=1)
+    figures = run_seeds(range(SEEDS), mutant=mutant, stop_at=1)
 
-    assert figures.broken, f"{mutant.name} was not found in {mutant.seeds}"
+    assert figures.broken, f"{mutant.name} was not found in {SEEDS} seeds"

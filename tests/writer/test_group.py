@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import orjson
@@ -460,3 +461,21 @@ def test_a_document_that_needs_nothing_is_recognised_without_our_stamp() -> None
 
     assert group_document(value, desired(ALICE), NOON + 9).value == value
     assert read(value).exact
+
+
+def test_a_time_that_somebody_made_too_long_is_written_anew() -> None:
+    value = json.dumps({"members": {}, "last_updated": "x" * 5000})
+
+    rendered = group_document(value, desired(ALICE), NOON)
+
+    assert len(json.loads(rendered.value)["last_updated"]) < 40
+
+
+def test_an_appearance_that_an_npc_made_too_long_is_shortened_where_the_game_has_none() -> None:
+    unknown = Member(id="1003", name="Carl")
+    told = {"1003": {"name": "Carl", "appearance": "y" * 4900, "notes": "kind"}}
+
+    rendered = group_document(json.dumps({"members": told}), desired(unknown, ALICE), NOON)
+
+    assert "kind" == json.loads(rendered.value)["members"]["1003"]["notes"]
+    assert len(rendered.value) <= 5000

@@ -998,16 +998,59 @@ async def test_a_letta_that_does_not_list_its_runs_holds_up_nobody(scene: Scene)
     assert scene.runs_asked == 1
 
 
-async def test_a_letta_that_is_away_for_the_look_is_away_for_the_command(scene: Scene) -> None:
-    scene.runs_error = TemporaryError("no connection")
+async def test_a_look_at_the_runs_that_fails_holds_up_nobody(scene: Scene) -> None:
+    scene.runs_error = TemporaryError("500")
+    for number in range(10):
+        scene.submit(f"npc-{number}")
+
+    await quiet()
+
+    assert len(scene.updates) == 10
+    assert scene.runs_asked == 1
+
+
+async def test_where_the_runs_cannot_be_had_for_long_every_write_is_looked_after(
+    scene: Scene,
+) -> None:
+    scene.runs_error = TemporaryError("500")
     scene.submit("npc-1")
     await quiet()
-    assert scene.updates == []
+    scene.answers["npc-1"] = Outcome.REPAIRED
 
-    scene.runs_error = None
-    await scene.clock.advance(1.0)
+    await scene.clock.advance(60.0)
 
-    assert scene.outcomes() == [("npc-1@10", "applied")]
+    assert ("npc-1@10", "repaired") in scene.outcomes()
+
+
+async def test_the_patience_with_an_old_run_is_not_spent_for_the_next_one(scene: Scene) -> None:
+    scene.listed_runs = [running(1)]
+    scene.submit("npc-1", offset=10)
+    await scene.clock.advance(12.0)
+    assert len(scene.updates) == 1
+    scene.listed_runs = [running(2), running(1, is_active=False)]
+    await scene.clock.advance(300.0)
+    looked = len(scene.updates)
+
+    scene.submit("npc-1", offset=11)
+    await scene.clock.advance(3.0)
+
+    assert 11 not in [offset for _, offset, _ in scene.updates[looked:]]
+
+
+async def test_a_write_in_doubt_is_looked_after_though_a_newer_command_came(scene: Scene) -> None:
+    scene.answers["npc-1"], scene.leaves_doubt = TemporaryError("no answer"), True
+    scene.submit("npc-1", offset=10)
+    await quiet()
+    scene.leaves_doubt = False
+    del scene.answers["npc-1"]
+    await scene.clock.advance(2.0)
+    scene.submit("npc-1", offset=11)
+    await quiet()
+    scene.answers["npc-1"] = Outcome.REPAIRED
+
+    await scene.clock.advance(6.0)
+
+    assert ("npc-1@11", "repaired") in scene.outcomes()
 
 
 async def test_what_a_run_reverted_is_repaired_and_told(scene: Scene) -> None:

@@ -91,3 +91,13 @@ def test_a_look_counts_for_a_shorter_time_while_agents_run(
 
 def test_no_look_is_not_fresh() -> None:
     assert not Runs().is_fresh(0.0)
+
+
+def test_a_run_in_progress_at_the_write_counts_though_it_ends_before_the_next_look() -> None:
+    runs = Runs()
+    runs.told([run(1, "a", is_active=True)], 0.0)
+    written_at = runs.looks
+
+    runs.told([run(1, "a")], 5.0)
+
+    assert runs.has_run_since("a", written_at)
