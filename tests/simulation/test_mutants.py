@@ -5,7 +5,6 @@ import pytest
 from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.run import run_seeds
 
-
 SEEDS = 1000
 """Within so many seeds each must be found; most are within a few dozen."""
 
