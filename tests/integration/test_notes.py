@@ -67,7 +67,7 @@ async def noted(town: Town, now: float) -> tuple[str, str]:
 
 async def until_kept(town: Town, npc_id: str, agent_id: str, at: float) -> None:
     """Alice comes and goes until the metadata has nothing left; a rebalance sends all once more."""
-    for visit in range(1, 10):
+    for visit in range(1, 200):
         seen = [ALICE] if visit % 2 else []
         await town.see(npc_id, at + visit / 10, *seen)
         await town.finished(npc_id, 2 + visit)
@@ -88,7 +88,7 @@ async def test_notes_survive_a_kill_and_the_block_they_were_written_in(
     await small_town.letta.drop(agent_id, GROUP)
     small_town.start("writer", SESSION_TIMEOUT=6)
 
-    await small_town.see(npc_id, now + 9, BOB)
+    await small_town.see(npc_id, now + 60, BOB)
 
     group = await remembered(small_town, agent_id, "Bob")
     assert group["members"]["1002"]["notes"] == CHESS
@@ -112,6 +112,6 @@ async def test_kept_notes_are_shown_and_purged_once_no_writer_runs(
     assert "a writer runs" in refused.stderr
     assert (purged.exit_code, after.stdout) == (0, f"Nothing is kept of {npc_id}.\n")
     small_town.start("writer", SESSION_TIMEOUT=6)
-    await small_town.see(npc_id, now + 9, BOB)
+    await small_town.see(npc_id, now + 60, BOB)
     group = await remembered(small_town, agent_id, "Bob")
     assert group["members"]["1002"]["notes"] == ""
