@@ -6,18 +6,16 @@
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator
 
 import pytest
 from letta_client import AsyncLetta
 
 from streams.settings import Layout
 from streams.writer.layout import NOTES
-from streams.writer.letta import LettaStore, connect
+from streams.writer.letta import LettaStore
 from streams.writer.reconcile import GROUP, STATUS, Reconciler
 from streams.writer.rules import Rules
-from tests.servers import letta_url  # noqa: F401 - a fixture
-from tests.writer.agents import NewAgent, agents_on, client_of
+from tests.writer.agents import NewAgent
 from tests.writer.commands import ALICE, BOB, GRETA, NOON, command
 
 pytestmark = pytest.mark.integration
@@ -27,25 +25,6 @@ split = Reconciler(Rules(layout=Layout.SPLIT))
 
 def now() -> float:
     return NOON
-
-
-@pytest.fixture
-async def client(letta_url: str) -> AsyncIterator[AsyncLetta]:  # noqa: F811
-    async with client_of(letta_url) as client:
-        yield client
-
-
-@pytest.fixture
-async def store(letta_url: str) -> AsyncIterator[LettaStore]:  # noqa: F811
-    store = connect(letta_url)
-    yield store
-    await store.close()
-
-
-@pytest.fixture
-async def new_agent(client: AsyncLetta) -> AsyncIterator[NewAgent]:
-    async with agents_on(client) as make:
-        yield make
 
 
 async def test_no_note_is_lost_while_the_writer_writes_as_fast_as_it_can(

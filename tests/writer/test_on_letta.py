@@ -2,42 +2,21 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from letta_client import AsyncLetta
 
-from streams.writer.letta import LettaStore, connect
+from streams.writer.letta import LettaStore
 from streams.writer.loop import WriteLoop
 from streams.writer.reconcile import GROUP, reconcile
-from tests.servers import letta_url  # noqa: F401 - a fixture
-from tests.writer.agents import NewAgent, agents_on, client_of
+from tests.writer.agents import NewAgent
 from tests.writer.commands import ALICE, BOB, GRETA, NOON, command
 from topics.models import Member, Outcome, UpdateResult
 
 pytestmark = pytest.mark.integration
 TOOLS = ["core_memory_append", "core_memory_replace", "memory_insert"]
-
-
-@pytest.fixture
-async def client(letta_url: str) -> AsyncIterator[AsyncLetta]:  # noqa: F811
-    async with client_of(letta_url) as client:
-        yield client
-
-
-@pytest.fixture
-async def store(letta_url: str) -> AsyncIterator[LettaStore]:  # noqa: F811
-    store = connect(letta_url)
-    yield store
-    await store.close()
-
-
-@pytest.fixture
-async def new_agent(client: AsyncLetta) -> AsyncIterator[NewAgent]:
-    async with agents_on(client) as make:
-        yield make
 
 
 async def value(store: LettaStore, agent_id: str, label: str = GROUP.label) -> Any:
