@@ -109,8 +109,13 @@ class Settings(BaseSettings):
     """Seconds between two probes at most while Letta is away: how late its return is noticed.
     The first come sooner, beginning with half a second."""
 
-    letta_concurrency: int = Field(default=4, ge=1)
-    """NPCs written at the same time. One Letta server does most writes a second at about 4."""
+    letta_concurrency: int | None = Field(default=None, ge=1)
+    """NPCs written at the same time. None: as many as one Letta server does most with, found from
+    how fast it answers; in mode `direct` 4."""
+
+    letta_rate_limit: float | None = Field(default=None, gt=0)
+    """Requests a second to one Letta server that are never exceeded, for a hosted one that asks for
+    it. A read waits for its turn and so does the write that follows. None: no limit."""
 
     verify_delay: float = Field(default=5.0, ge=0)
     """Seconds after a write in which an agent's run may have reverted it; then it is looked at

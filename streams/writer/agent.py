@@ -37,8 +37,10 @@ from streams.settings import Mode, Settings
 from streams.topology import RawTopics
 from streams.writer import parked
 from streams.writer.breaker import Breaker, BreakerState
-from streams.writer.direct_loop import DirectLoop
+from streams.writer.direct_loop import CONCURRENCY, DirectLoop
+from streams.writer.gate import Limit
 from streams.writer.letta import LettaStore, connect
+from streams.writer.limit import AdaptiveLimit, FixedLimit
 from streams.writer.loop import WriteLoop
 from streams.writer.notes_table import NotesTable
 from streams.writer.reconcile import Reconciler
@@ -107,10 +109,12 @@ class WriterAgent:
     def _new_loop(self) -> WriteLoop | DirectLoop:
         settings = self._settings
         token = settings.letta_token.get_secret_value() if settings.letta_token else None
-        self._store = connect(settings.letta_url, token, settings.letta_timeout)
+        self._store = connect(
+            settings.letta_url, token, settings.letta_timeout, settings.letta_rate_limit
+        )
         store = self._store.observed_by(self._count_call)
         if settings.mode is Mode.DIRECT:
-            concurrency = settings.letta_concurrency
+            concurrency = settings.letta_concurrency or CONCURRENCY
             return DirectLoop(store, self._publish, self._agent_of, concurrency=concurrency)
         return WriteLoop(
             store,
@@ -119,11 +123,11 @@ class WriterAgent:
             self._park,
             self._unpark,
             update=Reconciler(Rules.of(settings), self._notes),
-            concurrency=settings.letta_concurrency,
+            is_npc=lambda member: self._roster.roster.by_id(member) is not None,
+            limit=_limit(settings),
             look_interval=settings.parked_retry_interval,
             breaker=Breaker(
                 failures=settings.letta_breaker_failures,
-                full=settings.letta_concurrency,
                 longest=settings.letta_probe_interval,
             ),
             give_up=self._give_up_refused,
@@ -254,6 +258,11 @@ class WriterAgent:
             self._metrics.parked.set(standing.parked)
             self._metrics.breaker.set(loop.breaker_state)
             await asyncio.sleep(GAUGE_SECONDS)
+
+
+def _limit(settings: Settings) -> Limit:
+    fixed = settings.letta_concurrency
+    return AdaptiveLimit() if fixed is None else FixedLimit(fixed)
 
 
 async def _or_leave(delivery: Awaitable[None]) -> None:

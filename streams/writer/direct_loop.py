@@ -15,13 +15,17 @@ from streams.writer.breaker import BreakerState
 from streams.writer.clock import Clock, SystemClock
 from streams.writer.direct import LabelledStore, overwrite
 from streams.writer.herald import Publish
-from streams.writer.loop import CONCURRENCY, Done, Standing
+from streams.writer.job import Done
+from streams.writer.loop import Standing
 from streams.writer.outcome import Effort, result
 from streams.writer.stamp import UNKNOWN
 from streams.writer.store import AgentMissingError, StoreError
 from topics.models import Outcome, UpdateCommand, UpdateResult
 
 log = structlog.get_logger()
+
+CONCURRENCY = 4
+"""NPCs written at the same time: one Letta server does most at about four."""
 
 
 class DirectLoop:

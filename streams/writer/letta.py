@@ -21,8 +21,9 @@ given at an agent's creation lose their metadata; a second block of one label is
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, Self, TypeVar
@@ -30,6 +31,7 @@ from typing import Any, Protocol, Self, TypeVar
 import httpx
 import msgspec
 import structlog
+from aiolimiter import AsyncLimiter
 from letta_client import (
     APIConnectionError,
     APIStatusError,
@@ -41,6 +43,7 @@ from letta_client import (
 
 from streams.writer.budget import LIMIT
 from streams.writer.document import Document
+from streams.writer.shared_reads import Blocks, SharedReads, TaggedBlocks
 from streams.writer.store import (
     RUNS_LISTED,
     AgentMissingError,
@@ -68,6 +71,7 @@ _AGENTS_ASKED_FOR = 100
 _RETRY_AFTER_LIMIT = 300.0
 _REFUSED_DELAY = 30.0
 _SHOWN_REASON = 120
+_TAG = "npc:"
 _TEMPORARY = frozenset({408, 425, 429})
 _REFUSED = frozenset({401, 403})
 
@@ -93,6 +97,7 @@ class _WireBlock(msgspec.Struct):
 class _WireAgent(msgspec.Struct):
     id: str
     blocks: list[_WireBlock]
+    tags: list[str] = []
 
 
 class _WireTagged(msgspec.Struct):
@@ -111,8 +116,11 @@ class _WireRun(msgspec.Struct):
 _ENDED = frozenset({"completed", "failed", "cancelled", "expired"})
 
 
-def connect(url: str, token: str | None = None, timeout: float = TIMEOUT) -> "LettaStore":
-    """A store over one pool of connections. `timeout`: seconds a request may take as a whole.
+def connect(
+    url: str, token: str | None = None, timeout: float = TIMEOUT, rate: float | None = None
+) -> "LettaStore":
+    """A store over one pool of connections. `timeout`: seconds a request may take as a whole;
+    `rate`: requests a second at most, None: no bound.
 
     Nothing is sent yet. Without a token none is sent, whatever the environment holds.
     """
@@ -125,7 +133,12 @@ def connect(url: str, token: str | None = None, timeout: float = TIMEOUT) -> "Le
         http_client=DefaultAsyncHttpxClient(limits=limits, timeout=timeout),
     )
     client.api_key = token  # the constructor takes LETTA_API_KEY where it gets none
-    return LettaStore(client, timeout)
+    return LettaStore(client, timeout, turns=_turns(rate))
+
+
+def _turns(rate: float | None) -> AbstractAsyncContextManager[None]:
+    """Entered once for each request: they are spaced evenly, so that no second sees more."""
+    return nullcontext() if rate is None else AsyncLimiter(1, 1 / rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +148,12 @@ class LettaStore:
     client: AsyncLetta
     timeout: float = TIMEOUT
     listeners: tuple[OnCall, ...] = ()
+    reads: SharedReads = field(default_factory=SharedReads)
+    turns: AbstractAsyncContextManager[None] = field(default_factory=nullcontext)
 
     async def find_agents(self, npc_ids: Sequence[str]) -> dict[str, str]:
         """Agent ids by NPC id. Asks for the oldest 100 agents and never for a second page."""
-        tags = {f"npc:{npc_id}": npc_id for npc_id in npc_ids}
+        tags = {_TAG + npc_id: npc_id for npc_id in npc_ids}
         listed = self.client.agents.with_raw_response.list(
             tags=list(tags),
             match_all_tags=False,
@@ -150,15 +165,8 @@ class LettaStore:
         return _oldest(tags, await self._call("find_agents", listed, list[_WireTagged]))
 
     async def read(self, agent_id: str) -> dict[str, Block]:
-        """All blocks by label."""
-        asked = self.client.agents.with_raw_response.retrieve(
-            agent_id or "-", include=["agent.blocks"]
-        )
-        try:
-            agent = await self._call("read", asked, _WireAgent, AgentMissingError)
-        except _UnprocessableError as error:
-            raise AgentMissingError(f"{clip(agent_id, 60)!r} is no id of an agent") from error
-        return {block.label: _block(block) for block in agent.blocks if block.label}
+        """All blocks by label; several reads at a time share a request (`shared_reads`)."""
+        return await self.reads.read(agent_id, self._read_one, self._read_several)
 
     async def write(self, block_id: str, value: str, metadata: Document) -> None:
         """Value and metadata in one PATCH."""
@@ -247,7 +255,30 @@ class LettaStore:
 
     async def close(self) -> None:
         """Closes the connections."""
+        await self.reads.close()
         await self.client.close()
+
+    async def _read_one(self, agent_id: str) -> TaggedBlocks:
+        asked = self.client.agents.with_raw_response.retrieve(
+            agent_id or "-", include=["agent.blocks", "agent.tags"]
+        )
+        try:
+            agent = await self._call("read", asked, _WireAgent, AgentMissingError)
+        except _UnprocessableError as error:
+            raise AgentMissingError(f"{clip(agent_id, 60)!r} is no id of an agent") from error
+        tag = next((tag for tag in agent.tags if tag.startswith(_TAG)), None)
+        return TaggedBlocks(_blocks(agent), tag)
+
+    async def _read_several(self, tags: Mapping[str, str]) -> dict[str, Blocks]:
+        """An agent that Letta hides from its lists is missing."""
+        asked = self.client.agents.with_raw_response.list(
+            tags=list(tags.values()),
+            match_all_tags=False,
+            include=["agent.blocks", "agent.tags"],
+            limit=_AGENTS_ASKED_FOR,
+        )
+        listed = await self._call("read_several", asked, list[_WireAgent])
+        return {agent.id: _blocks(agent) for agent in listed if agent.id in tags}
 
     async def _attach(self, agent_id: str, block_id: str) -> None:
         sent = self.client.agents.blocks.with_raw_response.attach(block_id, agent_id=agent_id)
@@ -266,6 +297,16 @@ class LettaStore:
         request: Awaitable[_Raw],
         answer: type[_Answer],
         missing: type[PermanentError] = PermanentError,
+    ) -> _Answer:
+        async with self.turns:
+            return await self._sent(operation, request, answer, missing)
+
+    async def _sent(
+        self,
+        operation: str,
+        request: Awaitable[_Raw],
+        answer: type[_Answer],
+        missing: type[PermanentError],
     ) -> _Answer:
         started, status = time.perf_counter(), "error"
         try:
@@ -348,6 +389,10 @@ def _decoded(content: bytes, answer: type[_Answer], operation: str) -> _Answer:
 def _is_active(run: _WireRun) -> bool:
     began = run.created_at if run.created_at.tzinfo else run.created_at.replace(tzinfo=UTC)
     return run.status not in _ENDED and time.time() - began.timestamp() < LONGEST_RUN
+
+
+def _blocks(agent: _WireAgent) -> Blocks:
+    return {block.label: _block(block) for block in agent.blocks if block.label}
 
 
 def _block(wire: _WireBlock) -> Block:

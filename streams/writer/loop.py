@@ -3,8 +3,12 @@
 Promises, in the order in which a command meets them:
 
     an older command than one seen before   `outdated`, without asking Letta
+    asks for a look that was just taken     `unchanged`, without asking Letta (`confirmed`)
     a newer one while it waits              `superseded`; the newer one takes its place
+    many NPCs wait                          the most urgent first, and nobody for ever (`queue`)
+    its group only goes back and forth      held for a while, if others wait (`flaps`)
     Letta slow, busy, away                  tried again after a growing wait; nobody else waits
+    Letta slower for more at a time         so many at a time as it does most for (`limit`)
     Letta away for several NPCs in a row    nobody asks but a probe now and then (`breaker`)
     its Letta agent has a run in progress   waits for the end of it, so long at most (`runs`)
     no Letta agent                          parked durably, `failed`; done for real once there is
@@ -21,22 +25,30 @@ tried until it works or a newer one supersedes it: consumer lag shows it meanwhi
 
 import asyncio
 import traceback
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import structlog
 
-from streams.writer.agents import AgentOf, Agents
+from streams.writer.agent_search import AgentSearch
+from streams.writer.agents import AgentOf
 from streams.writer.breaker import Breaker, BreakerState
 from streams.writer.clock import Clock, SystemClock, Timer
+from streams.writer.confirmed import Confirmed
+from streams.writer.flaps import Flaps
+from streams.writer.gate import Gate, Limit
 from streams.writer.herald import Herald, Publish
-from streams.writer.outcome import Effort, result
-from streams.writer.parking import INTERVAL, Parking, Spot
+from streams.writer.job import Done, Job
+from streams.writer.limit import AdaptiveLimit
+from streams.writer.outcome import Effort
+from streams.writer.parking import INTERVAL, Parking
+from streams.writer.priority import is_news, is_watched, level_of
 from streams.writer.queue import Backoff, WorkQueue
 from streams.writer.rechecks import DELAY, Recheck
 from streams.writer.reconcile import reconcile
+from streams.writer.results import Results, Unpark
 from streams.writer.run_watch import PATIENCE, PAUSE, RunWatch
 from streams.writer.stamp import UNKNOWN, Mark, is_before, mark_of
 from streams.writer.store import (
@@ -49,28 +61,11 @@ from streams.writer.store import (
 )
 from topics.models import Outcome, Reason, UpdateCommand, UpdateResult
 
-Done = Callable[[], None]
 Park = Callable[[UpdateCommand, Mark], Awaitable[None]]
-Unpark = Callable[[str], Awaitable[None]]
 GiveUp = Callable[[UpdateCommand, Mark, PermanentError, Any], Awaitable[None]]
 """Keeps a refused command: as a dead letter, and parked. Gets what `submit` got as its origin."""
 
-CONCURRENCY = 4
-"""NPCs written at the same time: one Letta server does most at about four."""
-
-LEVELS = {
-    Reason.FIRST_SEEN: 0,
-    Reason.MEMBERS: 0,
-    Reason.LOCATION: 1,
-    Reason.ACTION: 1,
-    Reason.PROFILE: 2,
-    Reason.STALE: 3,
-    Reason.FORCE_REFRESH: 4,
-    Reason.VERIFY: 4,
-}
-"""How urgent a reason is, 0 the most."""
-
-_LOOK_LEVEL = 4
+_LOOK_LEVEL = level_of(Reason.STALE, is_watched=False)
 
 
 class _BusyError(Exception):
@@ -101,24 +96,12 @@ class Standing(NamedTuple):
     """Results not acknowledged yet."""
 
 
-@dataclass(slots=True)
-class _Job:
-    command: UpdateCommand
-    mark: Mark
-    done: Done | None
-    """None: the command was parked, its result is out and its offset settled."""
-    submitted_at: float
-    origin: Any = None
-    effort: Effort = field(default_factory=Effort)
-    is_parking: bool = False
-    is_withdrawn: bool = False
-    """The NPC has become another worker's: what was begun is finished, and not begun again."""
-    is_recheck: bool = False
-    """Looks after a write of ours: nobody waits for it, and it says something only if it must."""
+def _nobody(npc_id: str) -> bool:  # noqa: ARG001 - without a roster every member is a player
+    return False
 
 
 class WriteLoop:
-    """The writer's workers. All methods belong to one event loop."""
+    """The writer's workers for one Letta server. All methods belong to one event loop."""
 
     def __init__(
         self,
@@ -129,7 +112,8 @@ class WriteLoop:
         unpark: Unpark,
         *,
         update: Update = reconcile,
-        concurrency: int = CONCURRENCY,
+        is_npc: Callable[[str], bool] = _nobody,
+        limit: Limit | None = None,
         look_interval: float = INTERVAL,
         backoff: Backoff | None = None,
         breaker: Breaker | None = None,
@@ -141,24 +125,27 @@ class WriteLoop:
     ) -> None:
         """`park`, `unpark`: keep a parked command where a restart finds it. Times in seconds.
 
-        Without `give_up`, a refused command is parked and leaves no dead letter. `recheck_delay` 0:
-        no write is looked after; `run_patience` 0: nobody waits for a run to end.
+        `is_npc`: whether a member is an NPC; a group with anybody else goes before others. Without
+        `give_up`, a refused command is parked and leaves no dead letter. `recheck_delay` 0: no
+        write is looked after; `run_patience` 0: nobody waits for a run to end.
         """
-        self.concurrency = concurrency
-        self._store, self._update = store, update
-        self._park, self._unpark, self._give_up = park, unpark, give_up
-        self._breaker = breaker or Breaker(full=concurrency)
         self._clock = clock or SystemClock()
         self._log = log or structlog.get_logger(__name__)
+        self._gate = Gate(breaker or Breaker(), limit or AdaptiveLimit(), self._clock, self._log)
+        self._store, self._update = store.observed_by(self._gate.heard), update
+        self._park, self._give_up, self._is_npc = park, give_up, is_npc
         self._herald = Herald(publish, self._clock, self._log)
-        self._queue: WorkQueue[_Job] = WorkQueue(backoff)
-        self._agents, self._parking = Agents(agent_of), Parking(look_interval)
+        self._queue: WorkQueue[Job] = WorkQueue(backoff)
+        self._parking = Parking(look_interval)
+        self._search = AgentSearch(store, agent_of, self._parking, self._clock, self._log)
+        self._results = Results(self._herald, self._parking, unpark, self._clock, self._log)
         self._newest: dict[str, Mark] = {}
-        self._jobs: dict[str, _Job] = {}
+        self._jobs: dict[str, Job] = {}
         """What is worked on, by NPC."""
         self._watch = RunWatch(
             store, self._clock, self._log, patience=run_patience, delay=recheck_delay
         )
+        self._confirmed, self._flaps = Confirmed(), Flaps()
         self._recheck: asyncio.Task[None] | None = None
         self._workers: set[asyncio.Task[None]] = set()
         self._look: asyncio.Task[None] | None = None
@@ -174,22 +161,36 @@ class WriteLoop:
         """
         if self._is_stopping:
             return
-        npc_id, mark = command.npc_id, mark_of(command, offset)
-        job = _Job(command, mark, done, self._clock.steady(), origin)
-        newest = self._newest.get(npc_id)
+        now, mark = self._clock.steady(), mark_of(command, offset)
+        watched = is_watched(command.desired, self._is_npc)
+        job = Job(command, mark, done, now, watched, origin)
+        newest = self._newest.get(command.npc_id)
         if newest is not None and is_before(mark, newest):
-            self._tell(job, Outcome.OUTDATED)
+            self._results.tell(job, Outcome.OUTDATED)
             return
-        self._newest[npc_id] = mark
-        self._watch.reads(npc_id)
-        older = self._queue.put(npc_id, job, LEVELS[command.reason], self._clock.steady())
-        job.effort.has_rivals = older is not None or npc_id in self._jobs
-        self._supersede(older)
+        self._newest[command.npc_id] = mark
+        if command.npc_id not in self._queue and self._confirmed.spares(command, now):
+            self._results.tell(job, Outcome.UNCHANGED)
+            return
+        self._enqueue(job, now)
         self._pump()
+
+    def _enqueue(self, job: Job, now: float) -> None:
+        npc_id = job.command.npc_id
+        self._watch.reads(npc_id)
+        older = self._queue.put(npc_id, job, job.level, now, self._hold(job.command, now))
+        job.effort.has_rivals = older is not None or npc_id in self._jobs
+        self._results.supersede(older)
+
+    def _hold(self, command: UpdateCommand, now: float) -> float:
+        """Seconds to wait first: for a group that goes back and forth while others wait."""
+        if not is_news(command.reason):
+            return 0.0
+        return self._flaps.hold(command.npc_id, command.desired, self._queue.age(now), now)
 
     def wake(self, npc_id: str) -> None:
         """The roster changed for an NPC: its agent is asked for anew."""
-        self._agents.forget(npc_id)
+        self._search.forget(npc_id)
         self._parking.look(npc_id)
         self._unpark_to_queue(npc_id)
         self._pump()
@@ -207,20 +208,37 @@ class WriteLoop:
         for npc_id in [npc_id for npc_id in self._jobs if not is_mine(npc_id)]:
             self._jobs[npc_id].is_withdrawn = True
         for npc_id in others:
-            self._parking.free(npc_id)
-            self._newest.pop(npc_id, None)
-            self._watch.forget(npc_id)
-            self._agents.forget(npc_id)
+            self._forget(npc_id)
+
+    def _forget(self, npc_id: str) -> None:
+        self._newest.pop(npc_id, None)
+        for known in (self._watch, self._search, self._confirmed, self._flaps):
+            known.forget(npc_id)
+        self._parking.free(npc_id)
 
     def standing(self) -> Standing:
         """How much the loop has in hand."""
         waiting, active = len(self._queue), self._queue.active
         return Standing(waiting, active, len(self._parking), self._herald.pending)
 
+    def depths(self) -> Counter[int]:
+        """NPCs waiting by level; see `priority`."""
+        return self._queue.depths()
+
+    @property
+    def age(self) -> float:
+        """Seconds for which the oldest work has waited that may begin."""
+        return self._queue.age(self._clock.steady())
+
+    @property
+    def limit(self) -> int:
+        """NPCs that may be written at the same time."""
+        return self._gate.limit
+
     @property
     def breaker_state(self) -> BreakerState:
         """Whether Letta may be asked."""
-        return self._breaker.state(self._clock.steady())
+        return self._gate.state
 
     async def stop(self, seconds: float) -> int:
         """Begins nothing new and gives what has begun so many seconds. Returns commands left."""
@@ -241,40 +259,43 @@ class WriteLoop:
         if self._is_stopping:
             return
         now = self._clock.steady()
-        while self._has_room(now) and (item := self._next(now)):
+        while self._gate.lets_update(now) and (item := self._next(now)):
             self._begin(self._work(*item))
-        look_at = self._parking.next_look()
+        self._gate.wanted(is_full=self._queue.next_ready(now) == now)
+        look_at = self._search.next_look()
         if self._may_look(now) and look_at is not None and look_at <= now:
-            self._look = asyncio.create_task(self._look_for_agents())
+            self._look = self._begin_look(self._look_for_agents())
         due = self._watch.next_due()
         if self._may_recheck(now) and due is not None and due <= now:
-            self._recheck = asyncio.create_task(self._look_after_writes())
+            self._recheck = self._begin_look(self._look_after_writes())
         self._set_alarm(now)
 
-    def _has_room(self, now: float) -> bool:
-        return len(self._workers) < self.concurrency and self._in_flight < self._breaker.room(now)
-
     def _may_look(self, now: float) -> bool:
-        return self._look is None and self._in_flight < self._breaker.room(now)
+        return self._look is None and self._gate.lets_look(now)
 
     def _may_recheck(self, now: float) -> bool:
-        return self._recheck is None and self._in_flight < self._breaker.room(now)
+        return self._recheck is None and self._gate.lets_look(now)
 
-    @property
-    def _in_flight(self) -> int:
-        others = (self._look, self._recheck)
-        return len(self._workers) + sum(task is not None for task in others)
-
-    def _next(self, now: float) -> tuple[str, _Job] | None:
-        return self._queue.take_any(now) if self._breaker.is_probe(now) else self._queue.take(now)
+    def _next(self, now: float) -> tuple[str, Job] | None:
+        return self._queue.take_any(now) if self._gate.is_probe(now) else self._queue.take(now)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._workers.add(task)
+        self._gate.updates += 1
         task.add_done_callback(self._end)
 
     def _end(self, task: asyncio.Task[None]) -> None:
         self._workers.discard(task)
+        self._gate.updates -= 1
+        self._pump()
+
+    def _begin_look(self, look: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        self._gate.looks += 1
+        return asyncio.create_task(look)
+
+    def _end_look(self) -> None:
+        self._gate.looks -= 1
         self._pump()
 
     def _set_alarm(self, now: float) -> None:
@@ -286,23 +307,23 @@ class WriteLoop:
 
     def _next_time(self, now: float) -> float | None:
         """When something may begin that cannot now, and that no end of other work will begin."""
-        opens_at = self._breaker.opens_at(now)
+        opens_at = self._gate.opens_at(now)
         if opens_at > now:
-            has_work = len(self._queue) or self._parking.next_look() is not None
+            has_work = len(self._queue) or self._search.next_look() is not None
             return opens_at if has_work or self._watch.next_due() is not None else None
-        work = self._queue.next_ready(now) if self._has_room(now) else None
-        look = self._parking.next_look() if self._may_look(now) else None
+        work = self._queue.next_ready(now) if self._gate.lets_update(now) else None
+        look = self._search.next_look() if self._may_look(now) else None
         recheck = self._watch.next_due() if self._may_recheck(now) else None
         return min((when for when in (work, look, recheck) if when is not None), default=None)
 
-    async def _work(self, npc_id: str, job: _Job) -> None:
+    async def _work(self, npc_id: str, job: Job) -> None:
         self._jobs[npc_id] = job
         try:
             await self._attend(npc_id, job)
         finally:
             del self._jobs[npc_id]
 
-    async def _attend(self, npc_id: str, job: _Job) -> None:
+    async def _attend(self, npc_id: str, job: Job) -> None:
         job.effort.attempts += 1
         try:
             finished = await self._ask(npc_id, job)
@@ -315,12 +336,17 @@ class WriteLoop:
         except Exception as error:  # noqa: BLE001 - a fault in one NPC's update stops no other's
             await self._park_job(npc_id, job, PermanentError(self._fault(npc_id, error)))
         else:
-            self._queue.finish(npc_id, self._clock.steady())
-            self._look_after(job, finished)
-            if not job.is_recheck or finished.outcome is Outcome.REPAIRED:
-                self._tell_result(job, finished)
+            self._finish(npc_id, job, finished)
 
-    async def _ask(self, npc_id: str, job: _Job) -> UpdateResult:
+    def _finish(self, npc_id: str, job: Job, finished: UpdateResult) -> None:
+        now = self._clock.steady()
+        self._queue.finish(npc_id, now)
+        self._confirmed.verified(job.command, finished.outcome, now)
+        self._look_after(job, finished)
+        if not job.is_recheck or finished.outcome is Outcome.REPAIRED:
+            self._results.tell_result(job, finished)
+
+    async def _ask(self, npc_id: str, job: Job) -> UpdateResult:
         """An attempt, and what the breaker learns from it."""
         calls = job.effort.calls
         try:
@@ -329,7 +355,7 @@ class WriteLoop:
             self._answered()
             raise
         except TemporaryError as error:
-            self._unanswered(npc_id, error)
+            self._gate.unanswered(npc_id, error)
             raise
         except PermanentError:
             if job.effort.calls > calls:
@@ -339,68 +365,48 @@ class WriteLoop:
         return finished
 
     def _answered(self) -> None:
-        now, before = self._clock.steady(), self.breaker_state
-        if self._breaker.succeeded(now):
-            self._queue.release(now)
-        if before is not BreakerState.CLOSED and self.breaker_state is BreakerState.CLOSED:
-            seconds = round(self._breaker.open_seconds(now), 3)
-            self._log.info("breaker_closed", seconds=seconds, waiting=len(self._queue))
+        if self._gate.answered(len(self._queue)):
+            self._queue.release(self._clock.steady())
 
-    def _unanswered(self, who: str, error: StoreError) -> None:
-        now, before = self._clock.steady(), self.breaker_state
-        self._breaker.failed(who, now, error.delay if isinstance(error, TemporaryError) else None)
-        if before is BreakerState.CLOSED and self.breaker_state is BreakerState.OPEN:
-            probe_in = round(self._breaker.opens_at(now) - now, 3)
-            self._log.warning("breaker_opened", error=str(error), probe_in=probe_in)
-
-    async def _attempt(self, job: _Job) -> UpdateResult:
+    async def _attempt(self, job: Job) -> UpdateResult:
         npc_id = job.command.npc_id
-        agent_id = self._agents.known(npc_id)
+        agent_id = self._search.known(npc_id)
         if agent_id is not None:
             await self._wait_for_run(agent_id, job)
             try:
                 return await self._update_agent(job, agent_id)
             except AgentMissingError:
                 self._log.info("agent_missing", npc_id=npc_id, agent_id=agent_id)
-        return await self._update_agent(job, await self._agent_by_tag(job))
+        return await self._update_agent(job, await self._search.by_tag(npc_id, job.effort))
 
-    async def _update_agent(self, job: _Job, agent_id: str) -> UpdateResult:
+    async def _update_agent(self, job: Job, agent_id: str) -> UpdateResult:
         try:
             return await self._update(
                 job.command, agent_id, self._store, self._clock.now, job.effort, job.mark
             )
         except AgentMissingError:
-            self._agents.gone(job.command.npc_id, agent_id)
+            self._search.gone(job.command.npc_id, agent_id)
             raise
-
-    async def _agent_by_tag(self, job: _Job) -> str:
-        npc_id = job.command.npc_id
-        if self._parking.is_due(npc_id, self._clock.steady()):
-            store = self._store.observed_by(job.effort.count_call)
-            agent_id = await self._agents.find(npc_id, store)
-            if agent_id is not None:
-                return agent_id
-        raise AgentMissingError(f"no Letta agent of the roster's, none with the tag npc:{npc_id}")
 
     # -- runs of agents ----------------------------------------------------------------------------
 
-    async def _wait_for_run(self, agent_id: str, job: _Job) -> None:
+    async def _wait_for_run(self, agent_id: str, job: Job) -> None:
         """Raises _BusyError while the agent has a run in progress, as long as we wait for that."""
         if not job.is_recheck and await self._watch.is_busy(job.command.npc_id, agent_id):
             raise _BusyError
 
-    def _postpone(self, npc_id: str, job: _Job) -> None:
+    def _postpone(self, npc_id: str, job: Job) -> None:
         if self._is_anothers(npc_id, job):
             return
         job.effort.attempts -= 1
-        now, level = self._clock.steady(), LEVELS[job.command.reason]
-        self._supersede(self._queue.postpone(npc_id, job, level, now, PAUSE))
+        now, level = self._clock.steady(), job.level
+        self._results.supersede(self._queue.postpone(npc_id, job, level, now, PAUSE))
 
-    def _look_after(self, job: _Job, finished: UpdateResult) -> None:
+    def _look_after(self, job: Job, finished: UpdateResult) -> None:
         """Somebody looks at what was written again, unless newer work does anyway."""
         if job.is_withdrawn:
             return
-        agent_id = self._agents.known(finished.npc_id)
+        agent_id = self._search.known(finished.npc_id)
         has_written = finished.outcome in (Outcome.APPLIED, Outcome.REPAIRED)
         if agent_id is not None and finished.npc_id not in self._queue:
             self._watch.done(job.command, job.mark, agent_id, has_written=has_written)
@@ -409,34 +415,34 @@ class WriteLoop:
         try:
             writes = await self._watch.due()
         except StoreError as error:
-            self._unanswered("", error)
+            self._gate.unanswered("", error)
         else:
             for write in writes:
                 self._queue_recheck(write)
         finally:
             self._recheck = None
-            self._pump()
+            self._end_look()
 
     def _queue_recheck(self, write: Recheck) -> None:
         npc_id, now = write.command.npc_id, self._clock.steady()
         if npc_id not in self._queue:
             command = msgspec.structs.replace(write.command, reason=Reason.VERIFY)
-            job = _Job(command, write.mark, None, now, is_recheck=True)
-            self._queue.put(npc_id, job, LEVELS[Reason.VERIFY], now)
+            job = Job(command, write.mark, None, now, is_recheck=True)
+            self._queue.put(npc_id, job, job.level, now)
 
-    def _is_anothers(self, npc_id: str, job: _Job) -> bool:
+    def _is_anothers(self, npc_id: str, job: Job) -> bool:
         """Whether the NPC has become another worker's meanwhile: it has the command as well."""
         if job.is_withdrawn:
             self._queue.finish(npc_id, self._clock.steady())
         return job.is_withdrawn
 
-    def _try_again(self, npc_id: str, job: _Job, error: TemporaryError) -> None:
+    def _try_again(self, npc_id: str, job: Job, error: TemporaryError) -> None:
         if self._is_anothers(npc_id, job):
             return
-        now, level = self._clock.steady(), LEVELS[job.command.reason]
+        now, level = self._clock.steady(), job.level
         if job.effort.is_doubtful:
             self._watch.doubt(npc_id)
-        self._supersede(self._queue.retry(npc_id, job, level, now, error.delay))
+        self._results.supersede(self._queue.retry(npc_id, job, level, now, error.delay))
         self._log.warning(
             "command_delayed", npc_id=npc_id, attempts=job.effort.attempts, error=str(error)
         )
@@ -450,7 +456,7 @@ class WriteLoop:
 
     # -- NPCs without an agent, or refused ---------------------------------------------------------
 
-    async def _park_job(self, npc_id: str, job: _Job, why: PermanentError) -> None:
+    async def _park_job(self, npc_id: str, job: Job, why: PermanentError) -> None:
         """A command that was parked before is not kept again, nor is its result told again."""
         if self._is_anothers(npc_id, job):
             return
@@ -475,88 +481,35 @@ class WriteLoop:
             self._log.info("still_parked", npc_id=npc_id, error=str(why))
             return
         job.is_parking = True
-        self._tell(job, Outcome.FAILED, f"parked: {why}" if is_missing else str(why))
+        self._results.tell(job, Outcome.FAILED, f"parked: {why}" if is_missing else str(why))
 
-    async def _keep(self, job: _Job, why: PermanentError) -> None:
+    async def _keep(self, job: Job, why: PermanentError) -> None:
         if isinstance(why, AgentMissingError) or self._give_up is None:
             await self._park(job.command, job.mark)
         else:
             await self._give_up(job.command, job.mark, why, job.origin)
 
     async def _look_for_agents(self) -> None:
-        npc_ids = self._parking.batch(self._clock.steady())
+        """Those whose agents are there by now are taken up again."""
         try:
-            found = await self._store.find_agents(npc_ids) if npc_ids else {}
-        except StoreError as error:
-            if isinstance(error, TemporaryError):
-                self._unanswered("", error)
-            self._log.info("look_failed", npcs=len(npc_ids), error=str(error))
+            found = await self._search.look()
+        except TemporaryError as error:
+            self._gate.unanswered("", error)
         else:
-            if npc_ids:
+            if found is not None:
                 self._answered()
-            for npc_id, agent_id in found.items():
-                self._agents.found(npc_id, agent_id)
+            for npc_id in found or ():
                 self._unpark_to_queue(npc_id)
         finally:
             self._look = None
-            self._pump()
+            self._end_look()
 
     def _unpark_to_queue(self, npc_id: str) -> None:
         """The command stays parked until it is done: a restart would find it there."""
         spot = self._parking.spot(npc_id)
         if spot is not None and npc_id not in self._queue:
             now = self._clock.steady()
-            self._queue.put(npc_id, _Job(spot.command, spot.mark, None, now), _LOOK_LEVEL, now)
-
-    # -- results -----------------------------------------------------------------------------------
-
-    def _supersede(self, job: _Job | None) -> None:
-        if job is not None and job.done is not None:
-            self._tell(job, Outcome.SUPERSEDED)
-
-    def _result(self, job: _Job, outcome: Outcome, error: str | None = None) -> UpdateResult:
-        return result(job.command, outcome, job.effort, self._clock.now(), error)
-
-    def _tell(self, job: _Job, outcome: Outcome, error: str | None = None) -> None:
-        self._tell_result(job, self._result(job, outcome, error))
-
-    def _tell_result(self, job: _Job, told: UpdateResult) -> None:
-        self._herald.tell(told, lambda: self._settle(job, told))
-
-    async def _settle(self, job: _Job, told: UpdateResult) -> None:
-        if not job.is_parking and told.outcome is not Outcome.SUPERSEDED:
-            await self._leave_parking(told.npc_id, job)
-        if job.done is not None:
-            job.done()
-        self._log_finished(job, told)
-
-    async def _leave_parking(self, npc_id: str, job: _Job) -> None:
-        parked = self._parking.spot(npc_id)
-        if parked is None or not _is_settled_by(parked, job):
-            return
-        self._parking.free(npc_id)
-        await self._herald.until_done("not_unparked", npc_id, lambda: self._unpark(npc_id))
-
-    def _log_finished(self, job: _Job, told: UpdateResult) -> None:
-        say = self._log.debug if told.outcome is Outcome.SUPERSEDED else self._log.info
-        say(
-            "command_finished",
-            npc_id=told.npc_id,
-            reason=str(told.reason),
-            outcome=str(told.outcome),
-            calls=told.calls,
-            blocks=list(told.blocks),
-            conflicts=len(told.conflicts),
-            attempts=told.attempts,
-            seconds=round(self._clock.steady() - job.submitted_at, 3),
-            **({"error": told.error} if told.error else {}),
-        )
-
-
-def _is_settled_by(parked: Spot, finished: _Job) -> bool:
-    """A command parked meanwhile is newer than the one whose result goes out, and stays."""
-    is_same = parked.command.command_id == finished.command.command_id
-    return is_same or not is_before(finished.mark, parked.mark)
+            self._queue.put(npc_id, Job(spot.command, spot.mark, None, now), _LOOK_LEVEL, now)
 
 
 async def _finished(tasks: list[asyncio.Task[None]], seconds: float) -> None:

@@ -23,7 +23,7 @@ class Effort:
     """Requests sent to Letta."""
     attempts: int = 0
     blocks: dict[str, None] = field(default_factory=dict)
-    """Labels written, in order."""
+    """Labels written."""
     conflicts: dict[str, Conflict] = field(default_factory=dict)
     """By path; the last account of each counts."""
     has_rivals: bool = False
@@ -65,7 +65,7 @@ def result(
         npc_id=command.npc_id,
         reason=command.reason,
         outcome=outcome,
-        blocks=tuple(effort.blocks),
+        blocks=tuple(sorted(effort.blocks)),
         conflicts=tuple(effort.conflicts.values()),
         calls=effort.calls,
         attempts=max(effort.attempts, 1),

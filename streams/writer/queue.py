@@ -5,26 +5,34 @@ chance are arguments.
     -------------------------------------------------------  ---------------------------------------
     one piece of work waits per NPC, the newest              a burst costs one write
     an NPC being worked on is handed out to nobody else      its writes never overlap
-    the more urgent first, and each second of waiting        membership is seen soon, and nothing
-    counts, one level for every AGE_STEP of them             starves
+    the lowest level first, and within it who waits longest  membership is seen soon
+    newer work keeps the NPC's best level and longest wait   who changes often is not put off
+    each EIGHTH that is handed out is who waits longest,     nothing starves: with n NPCs waiting
+      whatever its level                                     everybody's turn comes within 8 n turns
     an NPC that failed waits, longer each time, with jitter  it holds up nobody, and no herd returns
     newer work for a failing NPC waits as long               a failing server is left alone
     a probe may go before its wait is over, and after one    an outage ends for all when it ends for
     that worked nobody waits for past failures any more      one
     an NPC that is postponed waits as long as it was told    what it waits for is no failure
 
-No more entries than NPCs with unfinished work; the order needs logarithmic time.
+No more entries than NPCs with unfinished work, and some that are out of date, never more than as
+many again; the order needs logarithmic time.
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Generic, TypeVar
 
-AGE_STEP = 5.0
-"""Seconds of waiting that make up for one level of urgency."""
+EIGHTH = 8
+"""One in so many turns goes to who waits longest: an eighth of Letta keeps everybody's worst wait
+bounded, seven eighths keep what is urgent fresh.
+"""
+
+_FEW = 64
 
 _Work = TypeVar("_Work")
 
@@ -49,8 +57,9 @@ class Backoff:
 @dataclass(slots=True)
 class _Place(Generic[_Work]):
     work: _Work
-    rank: float
-    """Lower goes first: the time it came, plus AGE_STEP for each level it is less urgent."""
+    level: int
+    since: float
+    """When the NPC's oldest work that is not done yet came."""
 
 
 class WorkQueue(Generic[_Work]):
@@ -60,15 +69,18 @@ class WorkQueue(Generic[_Work]):
         self._backoff = backoff or Backoff()
         # Every NPC with work that nobody has taken; it may be active at the same time.
         self._waiting: dict[str, _Place[_Work]] = {}
-        self._active: set[str] = set()
+        # When the work that is under way came.
+        self._active: dict[str, float] = {}
         self._failures: dict[str, int] = {}
         self._held_until: dict[str, float] = {}
         # Held for no failure: neither a probe nor the end of an outage lets them begin.
         self._postponed: set[str] = set()
-        # Entries may be out of date: what an NPC's place says counts.
-        self._ready: list[tuple[float, int, str]] = []
+        # Who may begin, by urgency and by age. Entries may be out of date: an NPC's place counts.
+        self._ready: list[tuple[int, float, int, str]] = []
+        self._oldest: list[tuple[float, int, int, str]] = []
         self._later: list[tuple[float, int, str]] = []
         self._numbers = count()
+        self._turns = 0
 
     def __len__(self) -> int:
         """NPCs waiting."""
@@ -83,31 +95,32 @@ class WorkQueue(Generic[_Work]):
         """NPCs being worked on."""
         return len(self._active)
 
-    def put(self, npc_id: str, work: _Work, level: int, now: float) -> _Work | None:
-        """Work for an NPC, level 0 the most urgent. Returns the older work it replaces."""
-        rank = now + level * AGE_STEP
+    def put(
+        self, npc_id: str, work: _Work, level: int, now: float, hold: float = 0.0
+    ) -> _Work | None:
+        """Work for an NPC, level 0 the most urgent. Returns the older work it replaces.
+
+        `hold`: seconds it shall wait first, if none for the NPC waits or is under way.
+        """
         place = self._waiting.get(npc_id)
         if place is None:
-            self._waiting[npc_id] = _Place(work, rank)
+            self._waiting[npc_id] = _Place(work, level, now)
+            if hold and npc_id not in self._active:
+                self._hold(npc_id, now + hold)
             self._schedule(npc_id, now)
             return None
         older, place.work = place.work, work
-        if rank < place.rank:
-            place.rank = rank
+        if level < place.level:
+            place.level = level
             self._schedule(npc_id, now)
         return older
 
     def take(self, now: float) -> tuple[str, _Work] | None:
         """The next NPC and its work, if any may begin. Active until `finish` or `retry`."""
         self._wake_up(now)
-        while self._ready:
-            rank, _, npc_id = heappop(self._ready)
-            place = self._waiting.get(npc_id)
-            if place is not None and place.rank == rank and npc_id not in self._active:
-                del self._waiting[npc_id]
-                self._active.add(npc_id)
-                return npc_id, place.work
-        return None
+        is_turn_of_oldest = self._turns % EIGHTH == EIGHTH - 1
+        npc_id = self._first_of_age() if is_turn_of_oldest else self._first_of_level()
+        return self._hand_out(npc_id) if npc_id is not None else None
 
     def take_any(self, now: float) -> tuple[str, _Work] | None:
         """The same, but where nobody may begin, who waits after a failure and would be next."""
@@ -118,8 +131,7 @@ class WorkQueue(Generic[_Work]):
             if npc_id in self._postponed:
                 passed_over.append(entry)
             elif npc_id in self._waiting and npc_id not in self._active:
-                self._active.add(npc_id)
-                item = npc_id, self._waiting.pop(npc_id).work
+                item = self._hand_out(npc_id)
         for entry in passed_over:
             heappush(self._later, entry)
         return item
@@ -133,7 +145,7 @@ class WorkQueue(Generic[_Work]):
 
     def finish(self, npc_id: str, now: float) -> None:
         """The work is done, well or for good: the NPC's failures are forgotten."""
-        self._active.discard(npc_id)
+        self._active.pop(npc_id, None)
         self._failures.pop(npc_id, None)
         self._hold_no_longer(npc_id)
         self._schedule(npc_id, now)
@@ -151,23 +163,25 @@ class WorkQueue(Generic[_Work]):
         self, npc_id: str, work: _Work, level: int, now: float, seconds: float
     ) -> _Work | None:
         """The work cannot begin yet, for no fault. Returns it if newer work waits already."""
-        self._postponed.add(npc_id)
+        self._hold(npc_id, now + seconds)
         return self._put_back(npc_id, work, level, now, seconds)
 
     def _put_back(
         self, npc_id: str, work: _Work, level: int, now: float, seconds: float
     ) -> _Work | None:
-        self._active.discard(npc_id)
+        since = self._active.pop(npc_id, now)
         self._held_until[npc_id] = now + seconds
-        is_superseded = npc_id in self._waiting
-        if not is_superseded:
-            self._waiting[npc_id] = _Place(work, now + level * AGE_STEP)
+        newer = self._waiting.get(npc_id)
+        if newer is None:
+            self._waiting[npc_id] = _Place(work, level, since)
+        else:
+            newer.level, newer.since = min(newer.level, level), min(newer.since, since)
         self._schedule(npc_id, now)
-        return work if is_superseded else None
+        return work if newer is not None else None
 
     def next_ready(self, now: float) -> float | None:
         """When work may begin that nobody has taken: now, later, or None: nothing is known to."""
-        if self._ready:
+        if self._first_of_level() is not None:
             return now
         return self._later[0][0] if self._later else None
 
@@ -186,6 +200,47 @@ class WorkQueue(Generic[_Work]):
         """The NPCs that wait, in no order."""
         return list(self._waiting)
 
+    def depths(self) -> Counter[int]:
+        """NPCs waiting by level."""
+        return Counter(place.level for place in self._waiting.values())
+
+    def age(self, now: float) -> float:
+        """Seconds for which the one that has waited longest of those who may begin has waited."""
+        oldest = self._first_of_age()
+        return now - self._waiting[oldest].since if oldest is not None else 0.0
+
+    def _hand_out(self, npc_id: str) -> tuple[str, _Work]:
+        place = self._waiting.pop(npc_id)
+        self._active[npc_id] = place.since
+        self._turns += 1
+        return npc_id, place.work
+
+    def _first_of_level(self) -> str | None:
+        while self._ready:
+            level, since, _, npc_id = self._ready[0]
+            if self._may_begin(npc_id, level, since):
+                return npc_id
+            heappop(self._ready)
+        return None
+
+    def _first_of_age(self) -> str | None:
+        while self._oldest:
+            since, level, _, npc_id = self._oldest[0]
+            if self._may_begin(npc_id, level, since):
+                return npc_id
+            heappop(self._oldest)
+        return None
+
+    def _may_begin(self, npc_id: str, level: int, since: float) -> bool:
+        """Whether an entry stands for its NPC still."""
+        place = self._waiting.get(npc_id)
+        is_place = place is not None and place.level == level and place.since == since
+        return is_place and npc_id not in self._active and npc_id not in self._held_until
+
+    def _hold(self, npc_id: str, until: float) -> None:
+        self._held_until[npc_id] = until
+        self._postponed.add(npc_id)
+
     def _hold_no_longer(self, npc_id: str) -> None:
         self._held_until.pop(npc_id, None)
         self._postponed.discard(npc_id)
@@ -197,8 +252,23 @@ class WorkQueue(Generic[_Work]):
         until = self._held_until.get(npc_id, now)
         if until > now:
             heappush(self._later, (until, next(self._numbers), npc_id))
-        else:
-            heappush(self._ready, (place.rank, next(self._numbers), npc_id))
+            return
+        self._hold_no_longer(npc_id)
+        self._let_in(npc_id, place)
+
+    def _let_in(self, npc_id: str, place: _Place[_Work]) -> None:
+        if len(self._ready) + len(self._oldest) > 4 * len(self._waiting) + _FEW:
+            self._sweep()
+        number = next(self._numbers)
+        heappush(self._ready, (place.level, place.since, number, npc_id))
+        heappush(self._oldest, (place.since, place.level, number, npc_id))
+
+    def _sweep(self) -> None:
+        """Leaves the entries out that are out of date."""
+        self._ready = [e for e in self._ready if self._may_begin(e[3], e[0], e[1])]
+        self._oldest = [e for e in self._oldest if self._may_begin(e[3], e[1], e[0])]
+        heapify(self._ready)
+        heapify(self._oldest)
 
     def _wake_up(self, now: float) -> None:
         while self._later and self._later[0][0] <= now:

@@ -1,9 +1,9 @@
 """One command against one Letta agent: read all blocks, render ours, write what differs.
 
-Each block is written right after it was rendered from what has just been read: Letta has no
-compare-and-swap, so what an NPC writes in between is lost, and that time is kept short. Two blocks
-go one after the other, since both rebuild the same prompt. On a conflict everything is read and
-merged again; what was written already then turns out to be as it shall be.
+Both blocks are rendered from what has just been read and written at once: Letta has no
+compare-and-swap, so what an NPC writes in between is lost, and that time is kept short. A block the
+agent does not have yet is made in its turn. On a conflict everything is read and merged again; what
+was written already then turns out to be as it shall be.
 
 The Table of notes is written last, after both blocks: no wait for Kafka stands between a read and a
 write. Why that loses nothing stands in `notes`.
@@ -12,6 +12,7 @@ Not covered: a block attached to several agents is one text; two NPCs that share
 overwrite each other's.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,9 +21,10 @@ from typing import NamedTuple, Protocol
 from streams.settings import Layout
 from streams.writer import group, status
 from streams.writer.budget import LIMIT, DoesNotFitError, limit_of
+from streams.writer.document import Document
 from streams.writer.layout import DESCRIPTIONS, arrange
 from streams.writer.merge import Rendered
-from streams.writer.notes import Change, Custody, NoTable, NotesStore, Place, custody_of
+from streams.writer.notes import Custody, NoTable, NotesStore, Place, custody_of
 from streams.writer.outcome import Effort, outcome_of, result
 from streams.writer.rules import DEFAULT_RULES, Rules
 from streams.writer.stamp import (
@@ -170,10 +172,30 @@ def _ours(blocks: Mapping[str, Block]) -> list[Block]:
     return [blocks[kind.label] for kind in KINDS if kind.label in blocks]
 
 
+class _Plan(NamedTuple):
+    """What one block shall hold, and what it takes."""
+
+    kind: BlockKind
+    block: Block | None
+    wanted: Rendered
+    custody: Custody
+
+
 async def _write_what_differs(work: _Work, store: BlockStore, blocks: Mapping[str, Block]) -> None:
     """A block that is impossible to write keeps no other from being written."""
+    plans, impossible = _plans(work, blocks)
+    written = await _carried_out(plans, work, store)
+    for plan, is_written in zip(plans, written, strict=True):
+        if change := plan.custody.to_keep(plan.wanted, is_written=is_written):
+            await work.notes.keep(Place(work.command.npc_id, plan.kind.label), change)
+    if impossible is not None:
+        raise impossible
+
+
+def _plans(work: _Work, blocks: Mapping[str, Block]) -> tuple[list[_Plan], PermanentError | None]:
+    """Those that can be made, and why the first cannot that cannot."""
+    plans: list[_Plan] = []
     impossible: PermanentError | None = None
-    to_keep: dict[Place, Change] = {}
     for kind in KINDS:
         block = blocks.get(kind.label)
         try:
@@ -182,14 +204,24 @@ async def _write_what_differs(work: _Work, store: BlockStore, blocks: Mapping[st
         except PermanentError as error:
             impossible = impossible or error
         else:
-            with _in_doubt(work.effort):
-                is_written = await _write(kind, wanted, custody, work, store, block)
-            if change := custody.to_keep(wanted, is_written=is_written):
-                to_keep[Place(work.command.npc_id, kind.label)] = change
-    for place, change in to_keep.items():
-        await work.notes.keep(place, change)
-    if impossible is not None:
-        raise impossible
+            plans.append(_Plan(kind, block, wanted, custody))
+    return plans, impossible
+
+
+async def _carried_out(plans: list[_Plan], work: _Work, store: BlockStore) -> list[bool]:
+    """Whether each had to be written. All have ended when this raises what went wrong with one."""
+    if any(plan.block is None for plan in plans):
+        return [await _write(plan, work, store) for plan in plans]
+    writes = [_write(plan, work, store) for plan in plans]
+    ended = await asyncio.gather(*writes, return_exceptions=True)
+    errors = [error for error in ended if isinstance(error, BaseException)]
+    for error in sorted(errors, key=_calls_for_another_read):
+        raise error
+    return [is_written is True for is_written in ended]
+
+
+def _calls_for_another_read(error: BaseException) -> bool:
+    return isinstance(error, (ConflictError, BlockMissingError))
 
 
 def _stands_newer(work: _Work, blocks: Mapping[str, Block]) -> bool:
@@ -225,31 +257,34 @@ def _in_doubt(effort: Effort) -> Iterator[None]:
         raise
 
 
-async def _write(
-    kind: BlockKind,
-    wanted: Rendered,
-    custody: Custody,
-    work: _Work,
-    store: BlockStore,
-    block: Block | None,
-) -> bool:
+async def _write(plan: _Plan, work: _Work, store: BlockStore) -> bool:
     """Whether anything had to be written."""
+    kind, block, wanted, custody = plan
     noted = custody.in_transit(wanted)
-    if block is None:
-        metadata = stamped({}, noted, work.mark, custody.receipt)
-        layout = work.rules.layout
-        told, is_locked = DESCRIPTIONS[layout][kind.label], layout is Layout.SPLIT
-        await store.create(
-            work.agent_id, kind.label, wanted.value, metadata, told, read_only=is_locked
-        )
-    elif wanted.value != block.value:
-        metadata = stamped(block.metadata, noted, work.mark, custody.receipt)
-        await store.write(block.id, wanted.value, metadata)
-    else:
-        work.effort.met(wanted.conflicts)
-        if wanted.is_base_news:
-            metadata = stamped(block.metadata, noted, work.mark, custody.receipt)
-            await store.change(block.id, metadata=metadata)
-        return wanted.is_base_news
+    metadata = stamped(block.metadata if block else {}, noted, work.mark, custody.receipt)
+    if block is not None and wanted.value == block.value:
+        return await _note(plan, metadata, work, store)
+    with _in_doubt(work.effort):
+        if block is None:
+            await _create(kind, wanted, metadata, work, store)
+        else:
+            await store.write(block.id, wanted.value, metadata)
     work.effort.wrote(kind.label, wanted.conflicts)
     return True
+
+
+async def _note(plan: _Plan, metadata: Document, work: _Work, store: BlockStore) -> bool:
+    """The text stands as it shall; what we know of it may be news."""
+    work.effort.met(plan.wanted.conflicts)
+    if plan.wanted.is_base_news and plan.block is not None:
+        with _in_doubt(work.effort):
+            await store.change(plan.block.id, metadata=metadata)
+    return plan.wanted.is_base_news
+
+
+async def _create(
+    kind: BlockKind, wanted: Rendered, metadata: Document, work: _Work, store: BlockStore
+) -> None:
+    layout = work.rules.layout
+    told, is_locked = DESCRIPTIONS[layout][kind.label], layout is Layout.SPLIT
+    await store.create(work.agent_id, kind.label, wanted.value, metadata, told, read_only=is_locked)

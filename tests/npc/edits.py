@@ -21,6 +21,7 @@ from letta_client.types import ToolReturnMessage
 from streams.settings import Layout, Settings
 from streams.writer.layout import NOTES
 from streams.writer.letta import connect
+from streams.writer.limit import FixedLimit
 from streams.writer.loop import Update, WriteLoop
 from streams.writer.notes import NotesInMemory
 from streams.writer.reconcile import GROUP, STATUS, Reconciler
@@ -195,7 +196,7 @@ class Game:
             _nothing,
             _nothing,
             update=update,
-            concurrency=settings.letta_concurrency,
+            limit=FixedLimit(4),
             recheck_delay=settings.verify_delay,
             run_patience=settings.run_patience,
         )

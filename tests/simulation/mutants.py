@@ -124,14 +124,13 @@ def _nothing_in_transit(self: Custody, wanted: Any) -> Any:
 _write = reconciling._write
 
 
-async def _write_after_the_table(
-    kind: Any, wanted: Any, custody: Custody, work: Any, *more: Any
-) -> bool:
-    returned = frozenset(custody.kept.absent) - wanted.absent.keys()
+async def _write_after_the_table(plan: Any, work: Any, store: Any) -> bool:
+    custody: Custody = plan.custody
+    returned = frozenset(custody.kept.absent) - plan.wanted.absent.keys()
     if custody.may_keep and returned:
-        place = Place(work.command.npc_id, kind.label)
+        place = Place(work.command.npc_id, plan.kind.label)
         await work.notes.keep(place, Change(gone=returned, keeper=custody.keeper))
-    return await _write(kind, wanted, custody, work, *more)
+    return await _write(plan, work, store)
 
 
 def _never(*_: Any) -> bool:

@@ -37,7 +37,7 @@ async def test_an_agent_without_blocks_gets_the_games_read_only_and_one_for_its_
     result = await split(command(ALICE), agent_id, letta, now)
 
     blocks = {block["label"]: block for block in fake.blocks_of(agent_id)}
-    assert result.blocks == (NOTES, "group_members", "status")
+    assert result.blocks == ("group_members", NOTES, "status")
     assert {label: block["read_only"] for label, block in blocks.items()} == {
         NOTES: False,
         "group_members": True,
@@ -99,7 +99,7 @@ async def test_blocks_of_the_shared_layout_are_locked_before_they_are_read_for_a
     assert "notes" not in value(fake, agent_id)["members"]["1002"]
     assert [block["read_only"] for block in fake.blocks_of(agent_id)] == [True, True, False]
     assert [block["description"] for block in fake.blocks_of(agent_id)] == list(SPLIT.values())
-    assert result.blocks == (NOTES, "group_members")
+    assert result.blocks == ("group_members", NOTES)
 
 
 async def test_what_got_newer_while_blocks_were_locked_is_not_overwritten(

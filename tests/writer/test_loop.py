@@ -12,6 +12,7 @@ import structlog
 from structlog.testing import CapturingLogger
 
 from streams.writer.breaker import Breaker, BreakerState
+from streams.writer.limit import FixedLimit
 from streams.writer.loop import WriteLoop
 from streams.writer.outcome import Effort, result
 from streams.writer.queue import Backoff
@@ -111,7 +112,7 @@ class Scene:
             self.park,
             self.unpark,
             update=self.update,
-            concurrency=concurrency,
+            limit=FixedLimit(concurrency),
             backoff=Backoff(first=1.0, longest=30.0, chance=lambda: 1.0),
             breaker=Breaker(failures, concurrency, first=1.0, longest=5.0, chance=lambda: 1.0),
             give_up=self.give_up,
@@ -324,6 +325,67 @@ async def test_the_urgent_go_first() -> None:
     assert [npc_id for npc_id, _, _ in scene.updates][1:] == [
         "npc-members", "npc-location", "npc-profile", "npc-force_refresh",
     ]  # fmt: skip
+
+
+async def test_an_npc_with_a_player_goes_before_npcs_among_themselves() -> None:
+    scene = Scene(concurrency=1)
+    scene.hold("first")
+    scene.submit("first")
+    scene.submit("alone", reason=Reason.MEMBERS)
+    scene.submit("watched", ALICE, reason=Reason.ACTION)
+    scene.release("first")
+    await quiet()
+
+    assert ["watched", "alone"] == [npc_id for npc_id, _, _ in scene.updates][1:]
+
+
+async def test_a_refresh_right_after_a_verification_asks_letta_for_nothing(scene: Scene) -> None:
+    scene.answers["npc-1"] = Outcome.UNCHANGED
+    scene.submit("npc-1", ALICE, offset=10, reason=Reason.VERIFY)
+    await quiet()
+
+    scene.submit("npc-1", ALICE, offset=11, reason=Reason.FORCE_REFRESH)
+    await quiet()
+
+    assert [("npc-1@10", "unchanged"), ("npc-1@11", "unchanged")] == scene.outcomes()
+    assert 1 == len(scene.updates)
+    assert 0 == scene.results[1].calls
+    assert 2 == [what for what, _ in scene.events].count("done")
+
+
+async def test_a_refresh_is_not_spared_while_something_newer_waits() -> None:
+    scene = Scene(concurrency=1)
+    scene.answers["npc-1"] = Outcome.UNCHANGED
+    scene.submit("npc-1", ALICE, offset=10, reason=Reason.VERIFY)
+    await quiet()
+    scene.hold("busy")
+    scene.submit("busy")
+    scene.submit("npc-1", BOB, offset=11)
+    scene.submit("npc-1", ALICE, offset=12, reason=Reason.STALE)
+    scene.release("busy")
+    await quiet()
+
+    assert ("npc-1", 12, "agent-1") == scene.updates[-1]
+
+
+async def test_a_group_that_goes_back_and_forth_is_held_while_others_wait() -> None:
+    scene = Scene(concurrency=1)
+    scene.submit("flapping", offset=1)
+    await quiet()
+    scene.submit("flapping", ALICE, offset=2)
+    await quiet()
+    scene.hold("busy")
+    scene.submit("busy")
+    scene.submit("patient", reason=Reason.STALE)
+    await scene.clock.advance(6.0)
+
+    scene.submit("flapping", offset=3)
+    scene.release("busy")
+    await quiet()
+    assert ["busy", "patient"] == [npc_id for npc_id, _, _ in scene.updates][2:]
+    await scene.clock.advance(2.0)
+
+    assert ("flapping", 3, "agent-1") == scene.updates[-1]
 
 
 async def test_a_failing_npc_waits_longer_each_time_and_holds_up_nobody(scene: Scene) -> None:

@@ -1,8 +1,10 @@
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from streams.writer.queue import AGE_STEP, Backoff, WorkQueue
+from streams.writer.queue import EIGHTH, Backoff, WorkQueue
 
 STEADY = Backoff(first=1.0, longest=8.0, chance=lambda: 1.0)
 
@@ -58,12 +60,74 @@ def test_the_more_urgent_goes_first() -> None:
     assert taken(work) == ["members", "location", "stale"]
 
 
-def test_what_waited_long_enough_goes_before_what_is_more_urgent() -> None:
+def test_within_a_level_who_waits_longest_goes_first() -> None:
     work = queue()
-    work.put("stale", 0, 3, now=0.0)
-    work.put("members", 0, 0, now=3 * AGE_STEP + 1)
+    for at, name in enumerate(("first", "second", "third")):
+        work.put(name, 0, 1, now=float(at))
+    work.put("first", 0, 1, now=3.0)
 
-    assert taken(work, now=3 * AGE_STEP + 1) == ["stale", "members"]
+    assert ["first", "second", "third"] == taken(work, now=3.0)
+
+
+def test_one_turn_in_eight_is_whose_wait_is_the_longest() -> None:
+    work = queue()
+    work.put("stale", 0, 6, now=0.0)
+    for number in range(2 * EIGHTH):
+        work.put(f"urgent-{number}", 0, 0, now=1.0)
+
+    assert EIGHTH - 1 == taken(work, now=1.0).index("stale")
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(1, 20), st.randoms(use_true_random=False))
+def test_everybody_has_a_turn_within_eight_for_each_who_waits(waiting: int, chance: Any) -> None:
+    """However many more urgent ones keep coming."""
+    work = queue()
+    names = [f"npc-{number}" for number in range(waiting)]
+    for name in names:
+        work.put(name, 0, chance.randrange(12), now=0.0)
+    work.put("last", 0, 11, now=0.0)
+
+    for turn in range(EIGHTH * (waiting + 1)):
+        work.put(chance.choice(names), 0, 0, now=1.0 + turn)
+        item = work.take(1.0 + turn)
+        assert item is not None
+        if item[0] == "last":
+            return
+        work.finish(item[0], 1.0 + turn)
+
+    raise AssertionError("starved")
+
+
+def test_what_is_out_of_date_in_the_order_is_bounded() -> None:
+    work = queue()
+    work.put("patient", 0, 11, now=0.0)
+    for turn in range(10_000):
+        work.put("busy", 0, turn % 3, now=float(turn))
+        work.put("busy", 0, 0, now=float(turn))
+        if item := work.take(float(turn)):
+            work.finish(item[0], float(turn))
+
+    assert len(work._ready) + len(work._oldest) < 100
+
+
+def test_the_queue_tells_how_long_the_oldest_has_waited_and_how_many_wait_at_each_level() -> None:
+    work = queue()
+    work.put("a", 0, 3, now=1.0)
+    work.put("b", 0, 0, now=5.0)
+
+    assert 9.0 == work.age(10.0)
+    assert {3: 1, 0: 1} == work.depths()
+
+
+def test_an_npc_that_is_postponed_keeps_its_place() -> None:
+    work = queue()
+    work.put("postponed", 1, 0, now=0.0)
+    work.take(0.0)
+    work.postpone("postponed", 1, 0, now=0.0, seconds=1.0)
+    work.put("later", 1, 0, now=0.5)
+
+    assert ["postponed", "later"] == taken(work, now=1.0)
 
 
 def test_newer_work_keeps_the_place_in_the_queue_and_may_improve_it() -> None:
@@ -151,6 +215,26 @@ def test_what_is_postponed_waits_through_probes_and_the_end_of_an_outage() -> No
     assert [("failed", 1), None] == probes
     assert [] == taken(work, 2.9)
     assert ["postponed"] == taken(work, 3.0)
+
+
+def test_work_may_be_held_before_it_begins_and_newer_work_takes_its_place_meanwhile() -> None:
+    work = queue()
+    work.put("a", 1, 0, now=0.0, hold=2.0)
+    older = work.put("a", 2, 0, now=1.0, hold=2.0)
+
+    assert 1 == older
+    assert [] == taken(work, now=1.9)
+    assert ("a", 2) == work.take(2.0)
+
+
+def test_nobody_is_held_who_is_worked_on() -> None:
+    work = queue()
+    work.put("a", 1, 0, now=0.0)
+    work.take(0.0)
+    work.put("a", 2, 0, now=0.0, hold=2.0)
+    work.finish("a", 0.5)
+
+    assert ("a", 2) == work.take(0.5)
 
 
 def test_postponing_is_no_failure() -> None:

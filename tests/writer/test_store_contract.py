@@ -1,5 +1,6 @@
 """One suite for every store: against the stand-in, and against the real Letta."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
@@ -60,6 +61,26 @@ async def test_all_blocks_come_with_one_request(store: LettaStore, new_agent: Ne
         "other": "x",
     }
     assert [call[:2] for call in calls] == [("read", "200")]
+
+
+async def test_reads_at_the_same_time_share_a_request_once_the_tags_are_known(
+    store: LettaStore, new_agent: NewAgent
+) -> None:
+    places = ["by the well", "at the mill", "in the inn"]
+    agents = [await new_agent(f"npc:{an_npc()}", status=place) for place in places]
+    for agent_id in agents:
+        await store.read(agent_id)
+    block = (await store.read(agents[0]))["status"]
+    await store.write(block.id, "by the well", {"rollcall": {"offset": 7}})
+    calls: list[Call] = []
+    watched = store.observed_by(lambda *call: calls.append(call))
+
+    together = await asyncio.gather(*map(watched.read, agents))
+
+    assert places == [blocks["status"].value for blocks in together]
+    assert {"rollcall": {"offset": 7}} == together[0]["status"].metadata
+    assert [await store.read(agent_id) for agent_id in agents] == together
+    assert [("read_several", "200")] == [call[:2] for call in calls]
 
 
 async def test_value_and_metadata_are_written_together_byte_for_byte(
