@@ -12,6 +12,7 @@ while we run.
 # Its imports exist in Letta's environment only.
 
 import asyncio
+import gc
 import os
 import shutil
 import sys
@@ -63,6 +64,14 @@ def bound(log: str) -> None:
         print(f"The log {log} cannot be cut: {error}", flush=True)
 
 
+def leave_imports_to_themselves() -> None:
+    """Every full garbage collection would look through all that Letta has imported, and answer
+    nobody for half a second.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 def main() -> None:
     port, logs = int(sys.argv[1]), sys.argv[2:]
     threading.Thread(target=keep_bounded, args=(logs,), daemon=True).start()
@@ -70,6 +79,7 @@ def main() -> None:
 
     from letta.server.rest_api.app import start_server
 
+    leave_imports_to_themselves()
     start_server(port=port, host="127.0.0.1")
 
 
