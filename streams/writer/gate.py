@@ -20,21 +20,25 @@ class Limit(Protocol):
         """As it stands, at least 1."""
         ...
 
-    def answered(self, operation: str, seconds: float, in_flight: int, now: float) -> None:
-        """A request was answered while so many updates were under way."""
+    def done(self, work: float, now: float) -> None:
+        """An update came to its end; `work`: what it took, in any unit."""
         ...
 
-    def failed(self, now: float) -> None:
-        """A request was not answered, or refused for now."""
+    def failed(self, who: str, now: float) -> None:
+        """An NPC's update was not answered, or refused for now."""
         ...
 
-    def wanted(self, *, is_full: bool, now: float) -> None:
+    def wanted(self, *, is_full: bool) -> None:
         """Whether more work waits than may begin."""
         ...
 
 
+_READ = 0.3
+_SECOND_WRITE = 0.5
+
+
 class Gate:
-    """One for each Letta server. `in_flight` is kept by whoever asks."""
+    """One for each Letta server. Whoever asks keeps `updates` and `looks`."""
 
     def __init__(self, breaker: Breaker, limit: Limit, clock: Clock, log: Any) -> None:
         self._breaker, self._limit, self._clock, self._log = breaker, limit, clock, log
@@ -71,12 +75,12 @@ class Gate:
 
     def wanted(self, *, is_full: bool) -> None:
         """Tells the limit whether more work waits than it lets begin."""
-        self._limit.wanted(is_full=is_full, now=self._clock.steady())
+        self._limit.wanted(is_full=is_full)
 
-    def heard(self, operation: str, status: str, seconds: float) -> None:
-        """A request of an update ended; in the form a store tells its listeners."""
-        if status.startswith("2"):
-            self._limit.answered(operation, seconds, self.updates, self._clock.steady())
+    def done(self, blocks: int) -> None:
+        """An update came to its end that wrote so many blocks."""
+        work = 1.0 + _SECOND_WRITE * (blocks - 1) if blocks else _READ
+        self._limit.done(work, self._clock.steady())
 
     def answered(self, waiting: int) -> bool:
         """Letta answered somebody. True: the first time since an outage. `waiting` is logged."""
@@ -90,7 +94,7 @@ class Gate:
     def unanswered(self, who: str, error: StoreError) -> None:
         """Letta did not answer somebody, or asked all for a pause."""
         now, before = self._clock.steady(), self.state
-        self._limit.failed(now)
+        self._limit.failed(who, now)
         self._breaker.failed(who, now, error.delay if isinstance(error, TemporaryError) else None)
         if before is BreakerState.CLOSED and self.state is BreakerState.OPEN:
             probe_in = round(self._breaker.opens_at(now) - now, 3)

@@ -132,7 +132,7 @@ class WriteLoop:
         self._clock = clock or SystemClock()
         self._log = log or structlog.get_logger(__name__)
         self._gate = Gate(breaker or Breaker(), limit or AdaptiveLimit(), self._clock, self._log)
-        self._store, self._update = store.observed_by(self._gate.heard), update
+        self._store, self._update = store, update
         self._park, self._give_up, self._is_npc = park, give_up, is_npc
         self._herald = Herald(publish, self._clock, self._log)
         self._queue: WorkQueue[Job] = WorkQueue(backoff)
@@ -341,6 +341,7 @@ class WriteLoop:
     def _finish(self, npc_id: str, job: Job, finished: UpdateResult) -> None:
         now = self._clock.steady()
         self._queue.finish(npc_id, now)
+        self._gate.done(len(finished.blocks))
         self._confirmed.verified(job.command, finished.outcome, now)
         self._look_after(job, finished)
         if not job.is_recheck or finished.outcome is Outcome.REPAIRED:
