@@ -2,8 +2,10 @@
 
 import click
 
+from ops.bench.carry.command import carry, idle, load
 from ops.bench.edits import edits
 from ops.bench.faults import faults
+from ops.bench.letta import letta
 from ops.bench.modes import modes
 from ops.bench.simulate import simulate
 
@@ -13,7 +15,11 @@ def bench() -> None:
     """Measure on this machine. Uses servers like `rollcall demo` does."""
 
 
+bench.add_command(carry)
 bench.add_command(edits)
 bench.add_command(faults)
+bench.add_command(idle)
+bench.add_command(letta)
+bench.add_command(load)
 bench.add_command(modes)
 bench.add_command(simulate)

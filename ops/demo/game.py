@@ -143,6 +143,10 @@ class World:
         self._live_until(t)
         return records + self._take_news()
 
+    def stand_still(self) -> None:
+        """From now on nothing happens: snapshots go on, who walks stops where the way ends."""
+        self._diary.clear()
+
     def _due(self) -> float:
         turn, index = divmod(self._sent, len(self._tellings))
         return turn * self.cadence + self._tellings[index].phase

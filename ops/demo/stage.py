@@ -56,6 +56,10 @@ class Stage:
     agents: Agents = field(init=False)
     notebook: Notebook = field(default_factory=Notebook)
     workers: list[WorkerProcess] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
+    """More of the workers' environment."""
+    keeps_agents: bool = False
+    """Its agents outlive it: others play with them as well."""
 
     def __post_init__(self) -> None:
         self.agents = Agents(self.letta, f"rollcall-{self.run}")
@@ -72,7 +76,7 @@ class Stage:
         await self._until_ready()
 
     async def _create_agents(self, told: Step) -> None:
-        npcs = self.town.npcs
+        npcs = self.town.npcs.keys() - self.agents.ids.keys()
         memories = {npc_id: first_memory(npc_id, self.town, self.notebook) for npc_id in npcs}
         await self.agents.create(
             memories, lambda done: told("Creating Letta agents", done / len(npcs))
@@ -102,7 +106,7 @@ class Stage:
             self.workers.append(start_worker(role.value, self._environment(), self.folder))
 
     def _environment(self) -> dict[str, str]:
-        return {
+        return self.settings | {
             "ROLLCALL_BROKER": self.connection.broker,
             "ROLLCALL_LETTA_URL": self.letta_url,
             "ROLLCALL_TOPIC_PREFIX": self.connection.topic_prefix,
@@ -144,7 +148,8 @@ class Stage:
     async def clear(self) -> None:
         """Stop the workers and delete the topics and agents of this run."""
         await self.stop_workers()
-        await self.agents.delete()
+        if not self.keeps_agents:
+            await self.agents.delete()
         async with admin_client(self.connection) as admin:
             prefix = self.connection.topic_prefix
             mine = [topic for topic in await admin.list_topics() if topic.startswith(prefix)]

@@ -166,7 +166,7 @@ class LettaStore:
 
     async def read(self, agent_id: str) -> dict[str, Block]:
         """All blocks by label; several reads at a time share a request (`shared_reads`)."""
-        return await self.reads.read(agent_id, self._read_one, self._read_several)
+        return await self.reads.read(agent_id, self.read_one, self.read_several)
 
     async def write(self, block_id: str, value: str, metadata: Document) -> None:
         """Value and metadata in one PATCH."""
@@ -258,7 +258,8 @@ class LettaStore:
         await self.reads.close()
         await self.client.close()
 
-    async def _read_one(self, agent_id: str) -> TaggedBlocks:
+    async def read_one(self, agent_id: str) -> TaggedBlocks:
+        """One agent in a request of its own."""
         asked = self.client.agents.with_raw_response.retrieve(
             agent_id or "-", include=["agent.blocks", "agent.tags"]
         )
@@ -269,8 +270,8 @@ class LettaStore:
         tag = next((tag for tag in agent.tags if tag.startswith(_TAG)), None)
         return TaggedBlocks(_blocks(agent), tag)
 
-    async def _read_several(self, tags: Mapping[str, str]) -> dict[str, Blocks]:
-        """An agent that Letta hides from its lists is missing."""
+    async def read_several(self, tags: Mapping[str, str]) -> dict[str, Blocks]:
+        """Agents in one request, given as tags by agent id; who is in no list is missing."""
         asked = self.client.agents.with_raw_response.list(
             tags=list(tags.values()),
             match_all_tags=False,
