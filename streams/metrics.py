@@ -99,6 +99,16 @@ class Metrics:
         self.queue = Gauge(
             "rollcall_write_queue", "NPCs waiting for or in a write.", registry=registry
         )
+        self.queue_age = Gauge(
+            "rollcall_write_queue_age_seconds",
+            "How long the NPC that has waited longest for a write has waited.",
+            registry=registry,
+        )
+        self.limit = Gauge(
+            "rollcall_letta_concurrency_limit",
+            "NPCs that may be written at the same time, as found.",
+            registry=registry,
+        )
         self.parked = Gauge(
             "rollcall_parked_npcs",
             "NPCs without a Letta agent, or whom Letta refuses.",

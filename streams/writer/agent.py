@@ -255,6 +255,8 @@ class WriterAgent:
         while True:
             standing = loop.standing()
             self._metrics.queue.set(standing.waiting + standing.active)
+            self._metrics.queue_age.set(loop.age)
+            self._metrics.limit.set(loop.limit)
             self._metrics.parked.set(standing.parked)
             self._metrics.breaker.set(loop.breaker_state)
             await asyncio.sleep(GAUGE_SECONDS)

@@ -45,8 +45,12 @@ class DirectLoop:
         self._agents = Agents(agent_of)
         self._clock = clock or SystemClock()
         self._places = asyncio.Semaphore(concurrency)
+        self.limit = concurrency
         self._last: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+
+    age = 0.0
+    """Nobody knows: nothing is sorted here."""
 
     breaker_state = BreakerState.CLOSED
     """It has none: whatever the state of Letta, it is asked."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -231,7 +230,7 @@ def _on_servers(
         agents = Agents(servers.letta(), f"rollcall-{name}")
         capacity = (
             await measured(servers.letta_url, servers.letta_token, console, quick=quick)
-            if needs_capacity and not os.environ.get("NOCAP")
+            if needs_capacity
             else Capacity([])
         )
         bench = Bench(Cast(name, servers, agents), console)
