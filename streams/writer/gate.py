@@ -2,7 +2,8 @@
 
 asks                         while fewer are under way than
 ---------------------------  ----------------------------------------------------------------
-an update of an NPC          the limit says, and the breaker allows
+an update of an NPC          the limit says, and the breaker allows; if many wait, together
+                             with others (`cohort`)
 a look (for agents, runs)    the breaker allows: it is one request now and then
 """
 
@@ -10,6 +11,7 @@ from typing import Any, Protocol
 
 from streams.writer.breaker import Breaker, BreakerState
 from streams.writer.clock import Clock
+from streams.writer.cohort import Cohort
 from streams.writer.store import StoreError, TemporaryError
 
 
@@ -42,6 +44,7 @@ class Gate:
 
     def __init__(self, breaker: Breaker, limit: Limit, clock: Clock, log: Any) -> None:
         self._breaker, self._limit, self._clock, self._log = breaker, limit, clock, log
+        self._cohort = Cohort()
         self.updates = 0
         """Updates under way."""
         self.looks = 0
@@ -57,9 +60,16 @@ class Gate:
         """Updates that may be under way at a time."""
         return self._limit.value()
 
-    def lets_update(self, now: float) -> bool:
-        """Whether one more update may begin."""
-        return self.updates < self._limit.value() and self.lets_look(now)
+    def lets_update(self, now: float, waiting: int) -> bool:
+        """Whether one more update may begin, of so many that wait."""
+        if self.updates >= self._limit.value() or not self.lets_look(now):
+            return False
+        return waiting < self._limit.value() or self._cohort.is_open(self.updates, now)
+
+    def begins(self, now: float) -> None:
+        """An update begins."""
+        self.updates += 1
+        self._cohort.began(now)
 
     def lets_look(self, now: float) -> bool:
         """Whether one more look may begin."""
@@ -73,12 +83,19 @@ class Gate:
         """When somebody may ask again: now, or later."""
         return self._breaker.opens_at(now)
 
+    def next_update(self, now: float) -> float | None:
+        """When one more update may begin at the latest; None: once another has ended."""
+        if self.updates >= self._limit.value() or not self.lets_look(now):
+            return None
+        return max(now, self._cohort.opens_at(self.updates))
+
     def wanted(self, *, is_full: bool) -> None:
         """Tells the limit whether more work waits than it lets begin."""
         self._limit.wanted(is_full=is_full)
 
-    def done(self, blocks: int) -> None:
-        """An update came to its end that wrote so many blocks."""
+    def done(self, blocks: int, seconds: float) -> None:
+        """An update came to its end that wrote so many blocks and took so long."""
+        self._cohort.took(seconds)
         work = 1.0 + _SECOND_WRITE * (blocks - 1) if blocks else _READ
         self._limit.done(work, self._clock.steady())
 

@@ -26,6 +26,8 @@ class Job:
     is_watched: bool = False
     """A player stands with the NPC."""
     origin: Any = None
+    begun_at: float = 0.0
+    """The latest attempt, on the same clock."""
     effort: Effort = field(default_factory=Effort)
     is_parking: bool = False
     is_withdrawn: bool = False

@@ -6,6 +6,7 @@ Promises, in the order in which a command meets them:
     asks for a look that was just taken     `unchanged`, without asking Letta (`confirmed`)
     a newer one while it waits              `superseded`; the newer one takes its place
     many NPCs wait                          the most urgent first, and nobody for ever (`queue`)
+    as many wait as may be written at once  they begin together, and share a read (`cohort`)
     its group only goes back and forth      held for a while, if others wait (`flaps`)
     Letta slow, busy, away                  tried again after a growing wait; nobody else waits
     Letta slower for more at a time         so many at a time as it does most for (`limit`)
@@ -259,8 +260,8 @@ class WriteLoop:
         if self._is_stopping:
             return
         now = self._clock.steady()
-        while self._gate.lets_update(now) and (item := self._next(now)):
-            self._begin(self._work(*item))
+        while self._gate.lets_update(now, len(self._queue)) and (item := self._next(now)):
+            self._begin(now, *item)
         self._gate.wanted(is_full=self._queue.next_ready(now) == now)
         look_at = self._search.next_look()
         if self._may_look(now) and look_at is not None and look_at <= now:
@@ -279,10 +280,11 @@ class WriteLoop:
     def _next(self, now: float) -> tuple[str, Job] | None:
         return self._queue.take_any(now) if self._gate.is_probe(now) else self._queue.take(now)
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+    def _begin(self, now: float, npc_id: str, job: Job) -> None:
+        job.begun_at = now
+        self._gate.begins(now)
+        task = asyncio.create_task(self._work(npc_id, job))
         self._workers.add(task)
-        self._gate.updates += 1
         task.add_done_callback(self._end)
 
     def _end(self, task: asyncio.Task[None]) -> None:
@@ -311,7 +313,8 @@ class WriteLoop:
         if opens_at > now:
             has_work = len(self._queue) or self._search.next_look() is not None
             return opens_at if has_work or self._watch.next_due() is not None else None
-        work = self._queue.next_ready(now) if self._gate.lets_update(now) else None
+        ready, may_begin = self._queue.next_ready(now), self._gate.next_update(now)
+        work = max(ready, may_begin) if ready is not None and may_begin is not None else None
         look = self._search.next_look() if self._may_look(now) else None
         recheck = self._watch.next_due() if self._may_recheck(now) else None
         return min((when for when in (work, look, recheck) if when is not None), default=None)
@@ -341,7 +344,7 @@ class WriteLoop:
     def _finish(self, npc_id: str, job: Job, finished: UpdateResult) -> None:
         now = self._clock.steady()
         self._queue.finish(npc_id, now)
-        self._gate.done(len(finished.blocks))
+        self._gate.done(len(finished.blocks), now - job.begun_at)
         self._confirmed.verified(job.command, finished.outcome, now)
         self._look_after(job, finished)
         if not job.is_recheck or finished.outcome is Outcome.REPAIRED:

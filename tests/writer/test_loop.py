@@ -339,6 +339,51 @@ async def test_an_npc_with_a_player_goes_before_npcs_among_themselves() -> None:
     assert ["watched", "alone"] == [npc_id for npc_id, _, _ in scene.updates][1:]
 
 
+async def begun_together(scene: Scene, *npc_ids: str) -> None:
+    """Submits them at one time, and lets that pass in which they are written."""
+    for npc_id in npc_ids:
+        scene.hold(npc_id)
+        scene.submit(npc_id)
+    await quiet()
+
+
+async def test_those_who_wait_begin_together_when_the_last_before_them_has_ended() -> None:
+    scene = Scene(concurrency=2)
+    await begun_together(scene, "a", "b", "c", "d")
+    await scene.clock.advance(0.1)
+    scene.release("a")
+    await quiet()
+    assert ["a", "b"] == [npc_id for npc_id, _, _ in scene.updates]
+
+    scene.release("b")
+    await quiet()
+
+    assert ["a", "b", "c", "d"] == [npc_id for npc_id, _, _ in scene.updates]
+
+
+async def test_who_hangs_does_not_hold_back_those_who_wait() -> None:
+    scene = Scene(concurrency=2)
+    await begun_together(scene, "hangs", "b", "c", "d")
+    await scene.clock.advance(0.1)
+    scene.release("b")
+    await quiet()
+    assert 2 == len(scene.updates)
+
+    await scene.clock.advance(0.2)
+
+    assert ["hangs", "b", "c"] == [npc_id for npc_id, _, _ in scene.updates]
+
+
+async def test_one_who_comes_while_few_wait_begins_at_once() -> None:
+    scene = Scene(concurrency=3)
+    await begun_together(scene, "a", "b", "c", "d")
+    await scene.clock.advance(0.1)
+    scene.release("a")
+    await quiet()
+
+    assert ["a", "b", "c", "d"] == [npc_id for npc_id, _, _ in scene.updates]
+
+
 async def test_a_refresh_right_after_a_verification_asks_letta_for_nothing(scene: Scene) -> None:
     scene.answers["npc-1"] = Outcome.UNCHANGED
     scene.submit("npc-1", ALICE, offset=10, reason=Reason.VERIFY)

@@ -1,7 +1,7 @@
 """One game of one size through real workers: is the memory fresh, and what did that cost?
 
 prepare   fresh topics, the town loaded, workers started; the agents are those of all trials
-warm up   the NPCs appear one after the other, then a while of usual life
+warm up   the NPCs appear one after the other; once all are written, a while of usual life
 window    the changes due in it are looked at, the writer's requests in it are counted
 after     the game goes on for twice the bound: a change that is not known by then is too old
 verify    the game ends; what is under way is finished; some memories are compared
@@ -45,8 +45,13 @@ WAKE_UP_RATE = 20.0
 SETTLE = 10.0
 """Seconds of usual life before the window."""
 
-WARM_UP_PATIENCE = 60.0
-"""Seconds beyond the wake-up in which every memory must have been written once."""
+WARM_UP_PATIENCE = 90.0
+"""Seconds beyond the wake-up after which the window begins in any case."""
+
+BACKLOG = 0.05
+"""Share of the NPCs that may wait when the window begins: what came at once in the beginning is
+written by then.
+"""
 
 DRAIN_PATIENCE = 20.0
 COMPARED = 24
@@ -238,9 +243,9 @@ async def _window(
     """Its beginning, and the workers' counts at its two ends."""
     told("Warming up", None)
     deadline = order.began + order.wake_up + WARM_UP_PATIENCE
-    while len(known) < plan.npcs and time.time() < deadline:
+    while time.time() < deadline and not await _is_warm(plan, stage, known):
         stage.demand_workers()
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.5)
     begin = max(time.time(), order.began + order.wake_up) + SETTLE
     await _sleep_until(begin)
     before = await scrape(worker.metrics_url for worker in stage.workers)
@@ -249,6 +254,14 @@ async def _window(
         stage.demand_workers()
         await _sleep_until(min(time.time() + 1.0, begin + plan.window))
     return begin, before, await scrape(worker.metrics_url for worker in stage.workers)
+
+
+async def _is_warm(plan: Plan, stage: Stage, known: Mapping[str, list[Known]]) -> bool:
+    """Whether every memory has been written once and hardly an NPC waits any more."""
+    if len(known) < plan.npcs:
+        return False
+    counts = await scrape(worker.metrics_url for worker in stage.workers)
+    return counts.total("rollcall_write_queue") <= BACKLOG * plan.npcs
 
 
 async def _sleep_until(when: float) -> None:
