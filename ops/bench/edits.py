@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from ops.bench.options import json_option, seed_option
 from ops.demo.servers import ensure_letta_alone
 from ops.embedded.progress import shown_progress
 from ops.failure import Failure
@@ -62,16 +63,10 @@ NOTES_OF_ONE = 200
     show_default=True,
     help="Share of the edits made in whole agent steps; the others use the tool alone.",
 )
-@click.option("--seed", type=int, default=1, show_default=True)
+@seed_option
 @click.option("--storm", is_flag=True, help="One NPC with eight hands that never rest.")
 @click.option("--alone", is_flag=True, help="No commands: what Letta's tools lose by themselves.")
-@click.option(
-    "--json",
-    "json_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Save all figures as JSON.",
-)
+@json_option
 def edits(
     edits: int | None,
     layout: str,

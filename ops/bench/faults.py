@@ -31,6 +31,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ops.bench import simulate
+from ops.bench.options import json_option
 from ops.demo.command import running_servers, stopped_by_sigterm
 from ops.demo.servers import Servers, new_run
 from ops.failure import Failure
@@ -79,13 +80,7 @@ class Trial:
     "--kills", type=click.IntRange(2), default=20, show_default=True, help="Of each role."
 )
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
-@click.option(
-    "--json",
-    "json_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Save all figures as JSON.",
-)
+@json_option
 def faults(
     only: tuple[str, ...], seeds: int, records: int, kills: int, seed: int, json_file: Path | None
 ) -> None:

@@ -30,10 +30,11 @@ from letta_client import AsyncLetta
 from rich.console import Console
 from rich.table import Table
 
-from ops.bench.carry.ages import quantile
+from ops.bench.options import json_option, plot_option
 from ops.bench.plots import Line, Panel, draw
 from ops.demo.agents import Agents
 from ops.demo.servers import ensure_letta_alone, new_run
+from ops.demo.summary import percentile
 from ops.demo.view import open_console
 from ops.embedded.progress import shown_progress
 from ops.tables import silence_client
@@ -78,7 +79,7 @@ class Point:
 
     def quantile(self, share: float) -> float:
         """Seconds; 0 of nothing."""
-        return quantile(self.seconds, share) or 0.0
+        return percentile(self.seconds, 100 * share) or 0.0
 
     def as_json(self) -> dict[str, Any]:
         """With the distribution, for whoever wants to play Letta."""
@@ -292,19 +293,8 @@ def _cell(point: Point, *, is_best: bool) -> str:
 
 @click.command()
 @click.option("--quick", is_flag=True, help="One round instead of three.")
-@click.option(
-    "--plot",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Draw FILE.png and FILE.svg.",
-)
-@click.option(
-    "--json",
-    "json_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Save all figures as JSON.",
-)
+@plot_option
+@json_option
 def letta(quick: bool, plot: Path | None, json_file: Path | None) -> None:
     """What one Letta server takes: reads, writes and updates a second, and how many at a time."""
     silence_client()

@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from ops.bench.options import json_option, seed_option
 from ops.demo.command import clear, new_stage, running_servers, stopped_by_sigterm
 from ops.demo.game import Record, World
 from ops.demo.run import Options, perform
@@ -33,7 +34,7 @@ MODES = [mode.value for mode in (Mode.DIRECT, Mode.FILTERED, Mode.CACHED)]
 @click.command()
 @click.option("--npcs", type=click.IntRange(1, 10_000), default=12, show_default=True)
 @click.option("--seconds", type=click.FloatRange(3), default=60, show_default=True)
-@click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same game.")
+@seed_option
 @click.option(
     "--speed",
     type=click.FloatRange(0, min_open=True),
@@ -42,13 +43,7 @@ MODES = [mode.value for mode in (Mode.DIRECT, Mode.FILTERED, Mode.CACHED)]
     help="Game seconds a second; decisions go by the game's time.",
 )
 @click.option("--mode", "chosen", type=click.Choice(MODES), multiple=True, help="Only these.")
-@click.option(
-    "--json",
-    "json_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Save all figures as JSON.",
-)
+@json_option
 def modes(
     npcs: int,
     seconds: float,

@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from ops.bench.options import json_option
 from ops.failure import Failure
 
 
@@ -19,13 +20,7 @@ from ops.failure import Failure
 @click.option("--seeds", type=click.IntRange(1), default=1000, show_default=True)
 @click.option("--start", type=click.IntRange(0), default=0, show_default=True, help="First seed.")
 @click.option("--story", is_flag=True, help="Tell the first seed step by step, and no other.")
-@click.option(
-    "--json",
-    "json_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Save all figures as JSON.",
-)
+@json_option
 def simulate(seeds: int, start: int, story: bool, json_file: Path | None) -> None:
     """Crashes, rebalances, a failing Letta and writing NPCs, all drawn from a seed.
 

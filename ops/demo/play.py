@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TextIO
+from typing import Any, TextIO
 
 from ops.demo.game import Record, Truth, World
 from topics.catalogue import NPC_SNAPSHOTS, PLAYER_PROFILES
@@ -24,6 +24,19 @@ def timeline(world: World, seconds: float) -> Iterator[Record]:
     while at < seconds:
         at = min(seconds, at + 1.0)
         yield from world.tick(at)
+
+
+async def send_record(publisher: Publisher, record: Record, observed_at: float) -> dict[str, Any]:
+    """Hands a record over; its value as it was sent."""
+    value = record.stamped(observed_at)
+    if record.topic == PLAYER_PROFILES:
+        await publisher.profile(value)
+    elif record.topic == NPC_SNAPSHOTS:
+        await publisher.snapshot(value)
+    else:
+        value["world_id"] = record.key
+        await publisher.world(value, record.key)
+    return value
 
 
 @dataclass(slots=True)
@@ -112,15 +125,7 @@ class Play:
 
     async def _send(self, record: Record) -> None:
         observed_at = round(self._epoch + record.at, 3)
-        value = record.stamped(observed_at)
         self.told.take(record, observed_at, time.time())
-        if record.topic == PLAYER_PROFILES:
-            await self._publisher.profile(value)
-            return
-        if record.topic == NPC_SNAPSHOTS:
-            await self._publisher.snapshot(value)
-        else:
-            value = {**value, "world_id": record.key}
-            await self._publisher.world(value, record.key)
-        if self._recording:
+        value = await send_record(self._publisher, record, observed_at)
+        if self._recording and record.topic != PLAYER_PROFILES:
             self._recording.write(json.dumps(value, ensure_ascii=False) + "\n")

@@ -87,10 +87,10 @@ class Run:
     async def perform(self, view: View) -> Summary:
         """Play, wait until all has been handled, compare. A Failure when a worker is gone."""
         async with (
-            _background(self._watch.run()),
+            background(self._watch.run()),
             _lag_reader(self._stage) as lags,
-            _background(self._show(view)),
-            _background(self._look(lags)),
+            background(self._show(view)),
+            background(self._look(lags)),
         ):
             await self._play_game()
             self._phase = "waiting until everything is handled"
@@ -102,7 +102,7 @@ class Run:
 
     async def _play_game(self) -> None:
         notes = self._scribe.run() if self._options.notes else asyncio.sleep(0)
-        async with _background(notes), _background(self._play.run()) as game:
+        async with background(notes), background(self._play.run()) as game:
             while not game.done():
                 await asyncio.wait([game], timeout=LOOK_SECONDS)
                 self._stage.demand_workers()
@@ -122,8 +122,8 @@ class Run:
     async def _verify(self) -> dict[str, list[str]]:
         """What differs from the last snapshot told, by npc_id; right NPCs are left out."""
         town, told = self._stage.town, self._play.told
-        loaded = {who: town.players[who] for who in town.players if who not in town.late}
-        expected = Expectation(town, loaded | told.profiles, self._stage.notebook)
+        profiles = town.profiles_at_start() | told.profiles
+        expected = Expectation(town, profiles, self._stage.notebook)
         kept = await kept_notes(self._stage.connection)
 
         async def compare(npc_id: str) -> list[str]:
@@ -218,7 +218,7 @@ async def perform(
 
 
 @asynccontextmanager
-async def _background(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
+async def background(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
     """Runs a coroutine beside the block; what went wrong in it is raised at the block's end."""
     task = asyncio.create_task(work)
     try:

@@ -90,9 +90,8 @@ class Stage:
             {"npcs": Changes(new=list(npcs)), "locations": Changes(new=list(self.town.places))},
         )
         async with Publisher(self.connection) as publisher:
-            for player_id, profile in self.town.players.items():
-                if player_id not in self.town.late:
-                    await publisher.profile(profile)
+            for profile in self.town.profiles_at_start().values():
+                await publisher.profile(profile)
 
     def _with_agent(self, entry: RosterEntry) -> RosterEntry:
         if number_of(entry.npc_id) % _UNTAGGED_SHARE == 0:

@@ -134,6 +134,10 @@ class Town:
             return self.players[person].name
         return npc.display_name if npc.display_name and number_of(person) % 2 else npc.name
 
+    def profiles_at_start(self) -> dict[str, PlayerProfile]:
+        """Those that stand before the game begins, by player_id."""
+        return {who: one for who, one in self.players.items() if who not in self.late}
+
     def actions_of(self, npc_id: str) -> tuple[str, ...]:
         """What this NPC does all day."""
         trade = _TRADES[number_of(npc_id) % len(_TRADES)][1]

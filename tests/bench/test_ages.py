@@ -1,8 +1,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.bench.carry.ages import Change, Known, ages, changes_of, known_by, quantile
+from ops.bench.carry.ages import Change, Known, ages, changes_of, known_by
 from ops.demo.game import Truth
+from ops.demo.summary import percentile
 from topics.models import Outcome, Reason, UpdateResult
 
 EPOCH = 1_795_426_413.0
@@ -82,6 +83,6 @@ def result(outcome: Outcome) -> UpdateResult:
 
 
 def test_a_quantile_is_one_of_the_values() -> None:
-    assert 95 == quantile(range(1, 101), 0.95)
-    assert 7 == quantile([7], 0.5)
-    assert quantile([], 0.5) is None
+    assert 95 == percentile(range(1, 101), 95)
+    assert 7 == percentile([7], 50)
+    assert percentile([], 50) is None

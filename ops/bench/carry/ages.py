@@ -9,7 +9,6 @@
 The same for every mode: it goes by what the game told and by results, not by commands.
 """
 
-import math
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
@@ -84,9 +83,3 @@ def _age(change: Change, newest: list[float], known: Sequence[Known], until: flo
     index = bisect_left(newest, change.at - _ROUNDING)
     end = known[index].finished_at if index < len(known) else until
     return max(min(end, until) - change.at, 0.0)
-
-
-def quantile(values: Sequence[float], share: float) -> float | None:
-    """The smallest of them that so large a share does not exceed; None of nothing."""
-    ordered = sorted(values)
-    return ordered[max(math.ceil(share * len(ordered)) - 1, 0)] if ordered else None

@@ -1,6 +1,7 @@
 """`rollcall bench carry`, `rollcall bench load` and `rollcall bench idle`."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from rich.table import Table
 from ops.bench.carry.search import largest
 from ops.bench.carry.trial import LATE, Cast, Plan, Trial, run_trial
 from ops.bench.letta import Capacity, measured
+from ops.bench.options import json_option, plot_option, seed_option
 from ops.bench.plots import Line, Panel, draw
 from ops.demo.agents import Agents
 from ops.demo.command import running_servers, stopped_by_sigterm
@@ -27,16 +29,11 @@ SERIAL, BEST = "direct, serial", "direct, best concurrency"
 MOST = 4000
 _STARTS = {SERIAL: 16, BEST: 32, "filtered": 256, "cached": 256}
 
-_json_option = click.option(
-    "--json",
-    "json_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Save all figures as JSON.",
-)
-_seed_option = click.option("--seed", type=int, default=1, show_default=True)
 _window_option = click.option(
     "--window", type=click.FloatRange(5), default=40.0, show_default=True, help="Seconds measured."
+)
+_quick_option = click.option(
+    "--quick", is_flag=True, help="Measure Letta itself in a minute instead of four."
 )
 
 
@@ -72,17 +69,12 @@ class Bench:
 @click.command()
 @_window_option
 @click.option("--bound", type=click.FloatRange(0.5), default=BOUND, show_default=True)
-@_seed_option
+@seed_option
 @click.option("--most", type=click.IntRange(1), default=MOST, show_default=True, help="NPCs.")
 @click.option("--only", multiple=True, type=click.Choice(list(_STARTS)), help="Only these.")
-@click.option("--quick", is_flag=True, help="Measure Letta itself in a minute instead of four.")
-@click.option(
-    "--plot",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Draw FILE.png and FILE.svg.",
-)
-@_json_option
+@_quick_option
+@plot_option
+@json_option
 def carry(
     window: float,
     bound: float,
@@ -133,13 +125,21 @@ def carry(
     multiple=True,
     help="Such a share of what Letta can take; may be repeated.",
 )
+@click.option(
+    "--at-a-time",
+    type=click.IntRange(0),
+    multiple=True,
+    default=(0,),
+    help="Updates of the writer at a time, 0: as many as it finds; may be repeated.",
+)
 @_window_option
-@_seed_option
-@click.option("--quick", is_flag=True, help="Measure Letta itself in a minute instead of four.")
-@_json_option
+@seed_option
+@_quick_option
+@json_option
 def load(
     npcs: tuple[int, ...],
     share: tuple[float, ...],
+    at_a_time: tuple[int, ...],
     window: float,
     seed: int,
     quick: bool,
@@ -158,8 +158,9 @@ def load(
             first = await bench.trial("to count changes", _cached(100, seed, window))
             each = first.changes / first.seconds / first.npcs
             sizes += [max(1, round(one * capacity.updates_per_second / each)) for one in share]
-        for size in sizes:
-            await bench.trial(f"{size} NPCs", _cached(size, seed, window))
+        for size, limit in itertools.product(sizes, at_a_time):
+            name = f"{size} NPCs" + (f", {limit} at a time" if limit else "")
+            await bench.trial(name, _cached(size, seed, window, limit or None))
         return {}
 
     if not npcs and not share:
@@ -182,7 +183,7 @@ def load(
     show_default=True,
     help="ROLLCALL_FORCE_REFRESH_INTERVAL, in seconds.",
 )
-@_json_option
+@json_option
 def idle(npcs: int, minutes: float, refresh: float, json_file: Path | None) -> None:
     """A game in which nothing happens: what is read, and that nothing is written.
 
@@ -204,8 +205,8 @@ def idle(npcs: int, minutes: float, refresh: float, json_file: Path | None) -> N
     raise SystemExit(1 if trial.writes or bench.wrong else 0)
 
 
-def _cached(npcs: int, seed: int, window: float) -> Plan:
-    return Plan(Mode.CACHED, npcs, seed, window, BOUND)
+def _cached(npcs: int, seed: int, window: float, at_a_time: int | None = None) -> Plan:
+    return Plan(Mode.CACHED, npcs, seed, window, BOUND, at_a_time)
 
 
 def _plan_of(

@@ -12,15 +12,13 @@ import json
 import signal
 import sys
 import time
-from typing import Any
 
 import msgspec
 
-from ops.bench.carry.ages import quantile
-from ops.demo.game import Record, World
-from ops.demo.play import timeline
+from ops.demo.game import World
+from ops.demo.play import send_record, timeline
+from ops.demo.summary import percentile
 from ops.demo.town import build_town
-from topics.catalogue import NPC_SNAPSHOTS, PLAYER_PROFILES
 from topics.connection import KafkaConnection
 from topics.publisher import Publisher
 
@@ -70,10 +68,10 @@ class Sender:
             if await self._ends_before(due):
                 break
             self._late.append(max(time.time() - due, 0.0))
-            await self._send(record)
+            await send_record(self._publisher, record, round(due, 3))
             self._last = record.at
         await self._publisher.flush()
-        return Report(self._last, len(self._late), quantile(self._late, 0.99) or 0.0)
+        return Report(self._last, len(self._late), percentile(self._late, 99) or 0.0)
 
     async def _ends_before(self, due: float) -> bool:
         seconds = due - time.time()
@@ -84,15 +82,6 @@ class Sender:
         except TimeoutError:
             return False
         return True
-
-    async def _send(self, record: Record) -> None:
-        value: dict[str, Any] = record.stamped(round(self._order.began + record.at, 3))
-        if record.topic == PLAYER_PROFILES:
-            await self._publisher.profile(value)
-        elif record.topic == NPC_SNAPSHOTS:
-            await self._publisher.snapshot(value)
-        else:
-            await self._publisher.world({**value, "world_id": record.key}, record.key)
 
 
 async def send(order: Order) -> Report:

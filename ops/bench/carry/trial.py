@@ -17,20 +17,22 @@ from collections.abc import AsyncIterator, Hashable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from aiokafka import AIOKafkaConsumer
 
-from ops.bench.carry.ages import Change, Known, ages, changes_of, known_by, quantile
+from ops.bench.carry.ages import Change, Known, ages, changes_of, known_by
 from ops.bench.carry.load import Order, Report
 from ops.demo.agents import Agents, each
-from ops.demo.game import World
+from ops.demo.game import Truth, World
 from ops.demo.notes import Notebook
 from ops.demo.play import timeline
+from ops.demo.run import background
 from ops.demo.scrape import Counts, scrape
 from ops.demo.servers import Servers
 from ops.demo.stage import Stage, Step
+from ops.demo.summary import percentile
 from ops.demo.town import build_town
 from ops.demo.verify import Expectation, differences
 from ops.failure import Failure
@@ -198,43 +200,53 @@ async def _play(plan: Plan, cast: Cast, stage: Stage, told: Step) -> Trial:
         seen = {npc_id: list(every) for npc_id, every in known.items()}
         told("Finishing what is under way", None)
         await _drain(known)
-        wrong = await _compare(plan, order, report, stage) if _is_fair(plan, seen) else {}
-    changes = _changes(order, report, stage, begin, begin + plan.window)
-    found = ages(changes, seen, until)
-    watched = [age for age, one in zip(found, changes, strict=True) if one.is_group_watched]
-    compared = min(COMPARED, plan.npcs) if _is_fair(plan, seen) else 0
+    game = _replayed(order, report)
+    compared = min(COMPARED, plan.npcs) if _promises_truth(plan) and len(seen) == plan.npcs else 0
+    changes = [
+        change
+        for change in _changes(game, order, stage)
+        if begin <= change.at < begin + plan.window and not change.is_first
+    ]
     return Trial(
         mode=plan.mode.value,
         npcs=plan.npcs,
         concurrency=plan.concurrency,
         seconds=plan.window,
-        changes=len(found),
-        p50=quantile(found, 0.5),
-        p95=quantile(found, 0.95),
-        p99=quantile(found, 0.99),
-        worst=max(found, default=None),
-        watched=len(watched),
-        watched_p95=quantile(watched, 0.95),
-        calls=_difference(before, after, "rollcall_letta_requests_total", "operation"),
-        faults={
-            key: number
-            for key, number in _difference(
-                before, after, "rollcall_letta_requests_total", "operation", "status"
-            ).items()
-            if not key.rpartition(" ")[2].startswith("2")
-        },
-        snapshots=_difference(before, after, "rollcall_snapshots_total", "outcome"),
-        results=_difference(before, after, "rollcall_results_total", "outcome"),
+        **_age_figures(changes, ages(changes, seen, until)),
+        **_count_figures(before, after),
         lateness_p99=report.lateness_p99,
         dead_letters=after.total("rollcall_dead_letters_total"),
         compared=compared,
-        wrong=wrong,
+        wrong=await _compare(plan, game, stage, compared),
     )
 
 
-def _is_fair(plan: Plan, known: Mapping[str, list[Known]]) -> bool:
-    """`direct` has no promise to compare with."""
-    return plan.mode is not Mode.DIRECT and len(known) == plan.npcs
+def _promises_truth(plan: Plan) -> bool:
+    return plan.mode is not Mode.DIRECT
+
+
+def _age_figures(changes: list[Change], found: list[float]) -> dict[str, Any]:
+    watched = [age for age, one in zip(found, changes, strict=True) if one.is_group_watched]
+    return {
+        "changes": len(found),
+        "p50": percentile(found, 50),
+        "p95": percentile(found, 95),
+        "p99": percentile(found, 99),
+        "worst": max(found, default=None),
+        "watched": len(watched),
+        "watched_p95": percentile(watched, 95),
+    }
+
+
+def _count_figures(before: Counts, after: Counts) -> dict[str, Any]:
+    requests = "rollcall_letta_requests_total"
+    by_status = _difference(before, after, requests, "operation", "status")
+    return {
+        "calls": _difference(before, after, requests, "operation"),
+        "faults": {k: n for k, n in by_status.items() if not k.rpartition(" ")[2].startswith("2")},
+        "snapshots": _difference(before, after, "rollcall_snapshots_total", "outcome"),
+        "results": _difference(before, after, "rollcall_results_total", "outcome"),
+    }
 
 
 async def _window(
@@ -303,13 +315,10 @@ async def _known(connection: KafkaConnection) -> AsyncIterator[dict[str, list[Kn
         auto_offset_reset="earliest",
     )
     await consumer.start()
-    reading = asyncio.create_task(_follow(consumer, known))
     try:
-        yield known
+        async with background(_follow(consumer, known)):
+            yield known
     finally:
-        reading.cancel()
-        with suppress(asyncio.CancelledError):
-            await reading
         await consumer.stop()
 
 
@@ -321,23 +330,25 @@ async def _follow(consumer: AIOKafkaConsumer, known: dict[str, list[Known]]) -> 
                 known[result.npc_id].append(one)
 
 
-def _world(order: Order, report: Report) -> World:
-    """The game as far as it was sent."""
+class _Game(NamedTuple):
+    """What was sent: all that was told of NPCs, in order, and how the world stood in the end."""
+
+    truths: list[Truth]
+    end: World
+
+
+def _replayed(order: Order, report: Report) -> _Game:
     world = order.world()
-    for _ in timeline(world, report.last):
-        pass
-    return world
+    return _Game([t for record in timeline(world, report.last) for t in record.truths], world)
 
 
-def _changes(order: Order, report: Report, stage: Stage, begin: float, end: float) -> list[Change]:
+def _changes(game: _Game, order: Order, stage: Stage) -> Iterator[Change]:
     expected = Expectation(stage.town, stage.town.players, stage.notebook)
 
-    def shape(truth: Any) -> tuple[Hashable, ...]:
+    def shape(truth: Truth) -> tuple[Hashable, ...]:
         return frozenset(truth.members), expected.place_of(truth), truth.action
 
-    truths = (truth for record in timeline(order.world(), report.last) for truth in record.truths)
-    every = changes_of(truths, shape, stage.town.players.__contains__, order.began)
-    return [one for one in every if begin <= one.at < end and not one.is_first]
+    return changes_of(game.truths, shape, stage.town.players.__contains__, order.began)
 
 
 async def _drain(known: Mapping[str, list[Known]]) -> None:
@@ -350,19 +361,16 @@ async def _drain(known: Mapping[str, list[Known]]) -> None:
         await asyncio.sleep(0.5)
 
 
-async def _compare(plan: Plan, order: Order, report: Report, stage: Stage) -> dict[str, list[str]]:
-    """What differs from the last snapshot, of some NPCs."""
-    world = _world(order, report)
-    loaded = {who: stage.town.players[who] for who in stage.town.players}
-    loaded = {who: one for who, one in loaded.items() if who not in stage.town.late}
+async def _compare(plan: Plan, game: _Game, stage: Stage, number: int) -> dict[str, list[str]]:
+    """What differs from the last snapshot, of so many NPCs."""
+    truths, profiles = game.end.truths, stage.town.profiles_at_start() | game.end.profiles
     # Notes of who is not there are in a Table that went with the topics of an earlier trial.
-    notebook = Notebook(made_up=stage.notebook.made_up)
-    expected = Expectation(stage.town, loaded | world.profiles, notebook)
-    chosen = Random(plan.seed).sample(sorted(world.truths), min(COMPARED, plan.npcs))  # noqa: S311 - no secret
+    expected = Expectation(stage.town, profiles, Notebook(made_up=stage.notebook.made_up))
+    chosen = Random(plan.seed).sample(sorted(truths), number)  # noqa: S311 - no secret
 
     async def compare(npc_id: str) -> list[str]:
         blocks = await stage.agents.read(npc_id)
-        return list(differences(world.truths[npc_id], blocks, expected))
+        return list(differences(truths[npc_id], blocks, expected))
 
     found = zip(chosen, await each(chosen, compare), strict=True)
     return {npc_id: wrong for npc_id, wrong in found if wrong}
