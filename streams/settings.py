@@ -55,10 +55,12 @@ class Settings(BaseSettings):
     `cached` only what differs from the durable group state, is stale or due for a refresh."""
 
     stale_data_threshold: float = Field(default=30.0, gt=0)
-    """Seconds of silence about an NPC after which our picture of it counts as stale."""
+    """Seconds of silence about an NPC after which our picture of it counts as stale; longer for an
+    NPC that is usually reported on less than three times in that time."""
 
     force_refresh_interval: float = Field(default=300.0, gt=0)
-    """Seconds after which an NPC's whole state is pushed again, changed or not."""
+    """Seconds after which an NPC's whole state is pushed again, changed or not. Of more than ten
+    that are due at once some wait, for half as long again at most."""
 
     staleness: Staleness = Staleness.GAP
     """`gap`: stale is a gap between two snapshots. `seed`: stale is the age of the last push, so

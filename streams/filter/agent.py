@@ -118,6 +118,7 @@ class FilterAgent:
             Policy.of(settings),
             settings.settle_seconds,
             settings.max_group_members,
+            lambda: len(self._table_of_groups.data),
         )
         self._table_of_groups = self._table("groups")
         self._groups = groups_for(settings.mode, self._table_of_groups)

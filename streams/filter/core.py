@@ -7,22 +7,25 @@
     nothing new                                  suppressed
 
 The state of each NPC lives in the Table; what lies here may be lost at any time: confirmations
-since the last checkpoint and changes that have not settled yet.
+since the last checkpoint, changes that have not settled yet, and how often NPCs are reported on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import blake2b
 
 import msgspec
 
-from streams.filter.decide import Policy, decide, difference
+from streams.filter.cadence import Cadence
+from streams.filter.decide import Policy, decide, difference, is_stale
 from streams.filter.members import continuing, members_of
+from streams.filter.pace import Pace
 from streams.filter.place import place
 from streams.filter.players import Player, PlayerCache
 from streams.filter.settle import Pending, settled
 from streams.filter.state import GroupState
+from streams.settings import Mode
 from topics.models import (
     Desired,
     Location,
@@ -75,12 +78,20 @@ class GroupFilter:
     """Turns snapshots into observations under one policy."""
 
     def __init__(
-        self, world: World, policy: Policy, settle: float = 0.0, max_members: int = 100
+        self,
+        world: World,
+        policy: Policy,
+        settle: float = 0.0,
+        max_members: int = 100,
+        npcs: Callable[[], int] = lambda: 1,
     ) -> None:
-        self._world = world
+        """`npcs`: how many there are; forced refreshes are paced by it."""
+        self._world, self._npcs = world, npcs
         self._policy = policy
         self._settle = settle
         self._max_members = max_members
+        self._cadence = Cadence(policy.stale_data_threshold, policy.force_refresh_interval)
+        self._pace = Pace(policy.force_refresh_interval)
         self._confirmed: dict[str, float] = {}
         self._pending: dict[str, Pending] = {}
 
@@ -140,6 +151,7 @@ class GroupFilter:
         """Partitions moved: what is not in the Table may belong to another worker now."""
         self._confirmed.clear()
         self._pending.clear()
+        self._cadence.forget_all()
 
     def _desired(self, snapshot: Snapshot, state: GroupState | None, home: str | None) -> Desired:
         world = self._world
@@ -173,13 +185,29 @@ class GroupFilter:
         issued_at: float,
     ) -> Observation:
         picture = self._confirmed_state(npc_id, state) if state else None
-        reason = decide(picture, desired, now, self._policy)
+        reason = self._reason(npc_id, picture, desired, now)
         if reason:
             return self._sent(npc_id, now, reason, desired, source, issued_at)
         assert state is not None  # no state is always a reason
         return Observation(
             SnapshotOutcome.SUPPRESSED, state=self._confirm(npc_id, state, now, source)
         )
+
+    def _reason(
+        self, npc_id: str, picture: GroupState | None, desired: Desired, now: float
+    ) -> Reason | None:
+        stale_after = self._cadence.stale_after(npc_id)
+        reason = decide(picture, desired, now, self._policy, stale_after)
+        if picture is None or self._policy.mode is not Mode.CACHED:
+            return reason
+        self._cadence.learn(npc_id, now - picture.last_updated)
+        if reason is Reason.FORCE_REFRESH and not self._may_refresh(picture, now):
+            return Reason.STALE if is_stale(picture, now, stale_after) else None
+        return reason
+
+    def _may_refresh(self, picture: GroupState, now: float) -> bool:
+        overdue = now - picture.last_force_refresh - self._policy.force_refresh_interval
+        return self._pace.lets_through(overdue, now, self._npcs())
 
     def _sent(
         self,

@@ -9,7 +9,9 @@ Pure: no clock, no I/O; `now` is the `observed_at` of the snapshot at hand. The 
     action         it does something else                             x       x        x
     profile        a member's name or appearance became known         x       x        x
     force_refresh  the last full push is `force_refresh_interval` old -       -        x
+                   (of many that are due, a few at a time: `pace`)
     stale          our picture is older than `stale_data_threshold`   -       -        x
+                   (longer for an NPC seldom reported on: `cadence`)
     force_refresh  (nothing else holds: `direct` sends every one)     x       -        -
 
 What "our picture is older" means is a policy. `gap`: the time between this snapshot and the one
@@ -46,11 +48,26 @@ class Policy:
         )
 
 
-def decide(state: GroupState | None, desired: Desired, now: float, policy: Policy) -> Reason | None:
-    """Why to send a command for `desired`, or None when the memory is right as it is."""
+def decide(
+    state: GroupState | None,
+    desired: Desired,
+    now: float,
+    policy: Policy,
+    stale_after: float | None = None,
+) -> Reason | None:
+    """Why to send a command for `desired`, or None when the memory is right as it is.
+
+    `stale_after`: seconds for this NPC, None: those of the policy.
+    """
     if state is None:
         return Reason.FIRST_SEEN
-    return difference(state.desired, desired) or _due(state, now, policy)
+    after = policy.stale_data_threshold if stale_after is None else stale_after
+    return difference(state.desired, desired) or _due(state, now, policy, after)
+
+
+def is_stale(state: GroupState, now: float, stale_after: float) -> bool:
+    """Whether the gap before a snapshot was too long."""
+    return now - state.last_updated > stale_after
 
 
 def difference(before: Desired, after: Desired) -> Reason | None:
@@ -75,7 +92,7 @@ def _same_names(before: Desired, after: Desired) -> bool:
     )
 
 
-def _due(state: GroupState, now: float, policy: Policy) -> Reason | None:
+def _due(state: GroupState, now: float, policy: Policy, stale_after: float) -> Reason | None:
     if policy.mode is Mode.DIRECT:
         return Reason.FORCE_REFRESH
     if policy.mode is Mode.FILTERED:
@@ -85,5 +102,4 @@ def _due(state: GroupState, now: float, policy: Policy) -> Reason | None:
         return Reason.STALE
     if pushed >= policy.force_refresh_interval:
         return Reason.FORCE_REFRESH
-    silent = now - state.last_updated
-    return Reason.STALE if silent > policy.stale_data_threshold else None
+    return Reason.STALE if is_stale(state, now, stale_after) else None

@@ -1,5 +1,7 @@
 """The filter without Kafka: snapshots in, observations out, and nothing lost with its memory."""
 
+import itertools
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -8,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.filter.cadence import LEARNED
 from streams.filter.core import SnapshotOutcome, World
 from streams.filter.decide import Policy
+from streams.filter.pace import BURST
 from streams.settings import Mode, Staleness
 from tests.filter.town import (
     ALICE,
@@ -31,7 +35,7 @@ from tests.filter.town import (
 )
 from topics.decode import decode_command
 from topics.encode import encode
-from topics.models import PlayerRef, RosterEntry, Snapshot
+from topics.models import PlayerRef, Reason, RosterEntry, Snapshot
 from topics.text import ID_LIMIT
 
 # ---------------------------------------------------------------- outcomes
@@ -338,6 +342,57 @@ def test_a_flap_leaves_no_trace_and_what_lasts_comes_through() -> None:
 
     assert otto.reasons == ["first_seen", "members"]
     assert names(otto.told) == ["Alice", "Bob"]
+
+
+# ---------------------------------------------------------------- waves and cadences
+
+
+def refreshes(npcs: int, seconds: int) -> Counter[int]:
+    """How many there are at each step of 3 s, of NPCs that all begin in the first."""
+    town, counts = Filter(Policy(force_refresh_interval=300.0)), Counter[int]()
+    for at, number in itertools.product(range(0, seconds, 3), range(npcs)):
+        one = snapshot(npc_id=f"npc-{number}", at=NOON + at + 3 * number / npcs)
+        seen = town.see(one)
+        if seen.command and seen.command.reason is Reason.FORCE_REFRESH:
+            counts[at] += 1
+    return counts
+
+
+def test_npcs_that_began_together_are_not_refreshed_together_for_ever() -> None:
+    counts = refreshes(npcs=400, seconds=1200)
+
+    even = 400 * 3 / 300
+    assert max(counts.values()) <= BURST + 2 * even + 1
+    assert sum(at >= 900 for at in counts) > 45
+    assert 400 * 2 <= sum(counts.values()) <= 400 * 3
+
+
+def test_the_npcs_of_a_small_game_are_refreshed_when_they_are_due() -> None:
+    assert {300: BURST, 600: BURST, 900: BURST} == refreshes(npcs=BURST, seconds=1200)
+
+
+def test_an_npc_seldom_reported_on_is_stale_until_its_cadence_is_known() -> None:
+    otto = Filter(Policy(force_refresh_interval=1e9))
+    for minute in range(12):
+        otto.see(snapshot(ALICE, at=NOON + 60 * minute))
+    assert otto.reasons == ["first_seen", *["stale"] * LEARNED]
+
+    otto.see(snapshot(ALICE, at=NOON + 60 * 11 + 200))
+
+    assert otto.reasons[-1] == "stale"
+    assert len(otto.reasons) == LEARNED + 2
+
+
+def test_a_refresh_that_must_wait_hides_no_gap() -> None:
+    town = Filter(Policy(force_refresh_interval=300.0))
+    many = [f"npc-{number}" for number in range(BURST + 20)]
+    for npc_id in many:
+        town.see(snapshot(npc_id=npc_id, at=NOON))
+
+    for npc_id in many:
+        town.see(snapshot(npc_id=npc_id, at=NOON + 301))
+
+    assert Counter(first_seen=30, force_refresh=BURST, stale=20) == Counter(town.reasons)
 
 
 # ---------------------------------------------------------------- properties

@@ -120,7 +120,9 @@ class Filter:
 
     def restart(self) -> None:
         """Memory is lost; the Table stays."""
-        self.core = GroupFilter(self.world, self.policy, self.settle, self.limit)
+        self.core = GroupFilter(
+            self.world, self.policy, self.settle, self.limit, lambda: len(self.table)
+        )
 
     def see(self, one: Snapshot, offset: int | None = None) -> Observation:
         if offset is None:
