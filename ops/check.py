@@ -19,12 +19,12 @@ from rich.text import Text
 from ops.failure import Failure, sentence_of, wrong_settings
 from ops.layout.migration import Told, agents_of, move_all
 from ops.layout.steps import Standing
+from ops.letta_servers import by_server, opened
 from ops.tables import admin_client, demand_topics, members_of, read_models
 from ops.topics_admin import Observed, alterations, observe
+from streams.letta_servers import LettaServer
 from streams.settings import Layout, Settings
 from streams.topology import Role, group_id
-from streams.writer.letta import connect
-from streams.writer.store import StoreError
 from topics.catalogue import CATALOGUE, LOCATIONS, NPC_ROSTER, differences
 from topics.connection import ConnectionSettingsError, KafkaConnection
 from topics.decode import decode_location, decode_roster_entry
@@ -154,32 +154,44 @@ def roster_faults(npcs: Mapping[str, RosterEntry], slugs: Iterable[str]) -> Iter
 async def look_at_letta(
     settings: Settings, roster: Mapping[str, RosterEntry] | None
 ) -> AsyncIterator[Finding]:
-    """The server, whether each NPC of the roster has its agent, and where some keep notes."""
-    token = settings.letta_token.get_secret_value() if settings.letta_token else None
-    letta = AsyncLetta(base_url=settings.letta_url, api_key=token, max_retries=0)
-    async with letta:
+    """Each server, whether each NPC of the roster has its agent, and where some keep notes."""
+    shares, lost = by_server(settings, roster or {})
+    for npc_id in lost[:_SHOWN]:
+        yield wrong(
+            "roster", f"{npc_id} is on a Letta server that ROLLCALL_LETTA_URL does not name."
+        )
+    for server, npcs in shares.items():
+        async for finding in look_at_server(settings, server, npcs):
+            yield finding
+
+
+async def look_at_server(
+    settings: Settings, server: LettaServer, npcs: Mapping[str, RosterEntry]
+) -> AsyncIterator[Finding]:
+    """One server and the NPCs on it."""
+    async with AsyncLetta(base_url=server.url, api_key=server.token, max_retries=0) as letta:
         try:
             health = await letta.health()
-            yield ok("letta", f"reached at {settings.letta_url}, version {health.version}.")
-            if roster:
+            yield ok("letta", f"reached at {server.name}, version {health.version}.")
+            if npcs:
                 ids, tags = await _agents(letta)
-                yield missing_agents(roster, ids, tags)
-                yield await look_at_layout(settings, list(roster.values())[:_SAMPLE])
+                yield missing_agents(npcs, ids, tags)
+                yield await look_at_layout(settings, server, list(npcs.values())[:_SAMPLE])
         except APIError as error:
-            yield wrong("letta", f"{settings.letta_url}: {sentence_of(error)}")
+            yield wrong("letta", f"{server.name}: {sentence_of(error)}")
 
 
-async def look_at_layout(settings: Settings, npcs: Sequence[RosterEntry]) -> Finding:
+async def look_at_layout(
+    settings: Settings, server: LettaServer, npcs: Sequence[RosterEntry]
+) -> Finding:
     """Whether the memory of some NPCs stands in the layout that the settings name."""
-    token = settings.letta_token.get_secret_value() if settings.letta_token else None
-    store, told = connect(settings.letta_url, token, settings.letta_timeout), list[Told]()
+    told = list[Told]()
     try:
-        agents = await agents_of(npcs, store)
-        await move_all(agents, store, settings.layout, told.append, dry_run=True)
-    except StoreError as error:
-        return note("layout", f"could not be looked at: {error}.")
-    finally:
-        await store.close()
+        async with opened(server, settings) as store:
+            agents = await agents_of(npcs, store)
+            await move_all(agents, store, settings.layout, told.append, dry_run=True)
+    except Failure as failure:
+        return note("layout", f"could not be looked at: {failure}")
     return layout_finding(settings.layout, [one.standing for one in told])
 
 

@@ -61,13 +61,13 @@ class Metrics:
         self.letta_requests = Counter(
             "rollcall_letta_requests",
             "Requests sent to Letta.",
-            ["operation", "status"],
+            ["server", "operation", "status"],
             registry=registry,
         )
         self.letta_seconds = Histogram(
             "rollcall_letta_request_seconds",
             "Time of a request to Letta.",
-            ["operation"],
+            ["server", "operation"],
             buckets=_LATENCY,
             registry=registry,
         )
@@ -97,26 +97,33 @@ class Metrics:
             registry=registry,
         )
         self.queue = Gauge(
-            "rollcall_write_queue", "NPCs waiting for or in a write.", registry=registry
+            "rollcall_write_queue",
+            "NPCs waiting for or in a write.",
+            ["server"],
+            registry=registry,
         )
         self.queue_age = Gauge(
             "rollcall_write_queue_age_seconds",
             "How long the NPC that has waited longest for a write has waited.",
+            ["server"],
             registry=registry,
         )
         self.limit = Gauge(
             "rollcall_letta_concurrency_limit",
             "NPCs that may be written at the same time, as found.",
+            ["server"],
             registry=registry,
         )
         self.parked = Gauge(
             "rollcall_parked_npcs",
             "NPCs without a Letta agent, or whom Letta refuses.",
+            ["server"],
             registry=registry,
         )
         self.breaker = Gauge(
             "rollcall_letta_breaker_state",
             "Whether Letta is asked: 0 closed (yes), 1 half-open (probing), 2 open (no).",
+            ["server"],
             registry=registry,
         )
         self.table_entries = Gauge(

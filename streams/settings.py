@@ -5,10 +5,14 @@ prints them. Where Kafka is and how to log in stands in `topics.connection`.
 """
 
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from streams.letta_servers import LettaServer, letta_servers
 
 
 class Mode(StrEnum):
@@ -91,14 +95,16 @@ class Settings(BaseSettings):
     Kafka record of 1 MiB."""
 
     letta_url: str = "http://127.0.0.1:8283"
-    """Where Letta answers."""
+    """Where Letta answers. Several servers, separated by commas, share the NPCs by partition; a
+    roster entry's `letta` may name the one of its NPC (docs/operations.md)."""
 
     letta_token_file: Path | None = None
     """A file that holds the token, as Docker and Kubernetes mount secrets; white space at its end
     is ignored. None: the token is given directly, or not needed."""
 
     letta_token: SecretStr | None = Field(default=None, validate_default=True)
-    """Bearer token for Letta, here or in a file. None: Letta asks for none. Never logged."""
+    """Bearer token for Letta, here or in a file. None: Letta asks for none. Never logged. For
+    several servers one for all, or as many as there are, separated by commas."""
 
     letta_timeout: float = Field(default=10.0, gt=0)
     """Seconds one call to Letta may take before it counts as failed and is tried again."""
@@ -171,6 +177,17 @@ class Settings(BaseSettings):
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     """Least severity that is logged."""
 
+    @cached_property
+    def letta_servers(self) -> tuple[LettaServer, ...]:
+        """Every Letta server there is, with its token."""
+        return letta_servers(self.letta_url, _revealed(self.letta_token))
+
+    @field_validator("letta_url")
+    @classmethod
+    def _are_urls(cls, urls: str) -> str:
+        letta_servers(urls, None)
+        return urls
+
     @field_validator("letta_token_file", mode="before")
     @classmethod
     def _is_a_file_if_any(cls, value: object) -> object:
@@ -192,6 +209,15 @@ class Settings(BaseSettings):
         if token:
             raise ValueError("given beside ROLLCALL_LETTA_TOKEN_FILE, only one may be")
         return _secret(file)
+
+    @model_validator(mode="after")
+    def _tokens_suit(self) -> Self:
+        letta_servers(self.letta_url, _revealed(self.letta_token))
+        return self
+
+
+def _revealed(token: SecretStr | None) -> str | None:
+    return token.get_secret_value() if token else None
 
 
 def _secret(file: Path) -> SecretStr:

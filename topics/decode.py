@@ -154,6 +154,7 @@ def decode_roster_entry(key: bytes | None, value: bytes) -> RosterEntry:
         display_name=clean(wire.display_name or "", NAME_LIMIT),
         description=clean(wire.description or "", DESCRIPTION_LIMIT),
         agent_id=_identity(wire.agent_id, "agent_id") if wire.agent_id else None,
+        letta=_identity(wire.letta, "letta") if wire.letta else None,
         home_location=_optional(wire.home_location, LOCATION_LIMIT),
         enabled=wire.enabled is not False,
     )

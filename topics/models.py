@@ -97,7 +97,8 @@ class PlayerProfile(Model, frozen=True, kw_only=True):
 class RosterEntry(Model, frozen=True, kw_only=True):
     """An NPC of the game; topic `npc-roster`.
 
-    Without `agent_id` it is the Letta agent tagged `npc:<npc_id>`.
+    Without `agent_id` it is the Letta agent tagged `npc:<npc_id>`. `letta`: the URL of its Letta
+    server, where there are several; without, it goes by the NPC's partition.
     """
 
     npc_id: str
@@ -105,6 +106,7 @@ class RosterEntry(Model, frozen=True, kw_only=True):
     display_name: str = ""
     description: str = ""
     agent_id: str | None = None
+    letta: str | None = None
     home_location: str | None = None
     enabled: bool = True
 

@@ -139,6 +139,10 @@ class WireRosterEntry(Struct):
     agent_id: Annotated[
         str | None, Meta(description="Its Letta agent. Absent: the agent tagged npc:<npc_id>.")
     ] = None
+    letta: Annotated[
+        str | None,
+        Meta(description="URL of its Letta server, one of those configured. Absent: by partition."),
+    ] = None
     home_location: Annotated[
         str | None, Meta(description="Slug of the place where it is when nothing else is known.")
     ] = None

@@ -12,6 +12,7 @@ from ops.embedded.folders import data_folder
 from ops.embedded.ports import free_port
 from ops.embedded.progress import Progress
 from ops.embedded.status import Status
+from ops.failure import Failure
 from streams.settings import Settings
 from topics.connection import KafkaConnection
 
@@ -65,10 +66,11 @@ def ensure_letta_alone(stack: ExitStack, progress: Progress) -> Servers:
 
 
 def _named_servers() -> Servers:
-    settings = Settings()
-    token = settings.letta_token.get_secret_value() if settings.letta_token else None
+    first, *more = Settings().letta_servers
+    if more:
+        raise Failure("ROLLCALL_LETTA_URL names several Letta servers; this needs one of them.")
     broker, url = (os.environ.get(f"ROLLCALL_{name}", "") for name in ("BROKER", "LETTA_URL"))
-    return Servers(broker, url, token, demo_folder())
+    return Servers(broker, url, first.token, demo_folder())
 
 
 # The embedded servers are an extra of the package: imported only when one is needed.

@@ -39,7 +39,7 @@ BOOTSTRAP = Path(__file__).parent / "letta_bootstrap.py"
 SETTINGS = {
     "LETTA_UVICORN_WORKERS": "1",
     "LETTA_DISABLE_SQLALCHEMY_POOLING": "false",
-    "LETTA_PG_POOL_SIZE": "10",
+    "LETTA_PG_POOL_SIZE": "30",
     "LETTA_PG_MAX_OVERFLOW": "10",
     "LETTA_ENABLE_DB_POOL_MONITORING": "false",
     "LETTA_DISABLE_TRACING": "true",

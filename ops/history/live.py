@@ -1,6 +1,8 @@
 """What stands in an NPC's blocks now, asked of Letta; read only."""
 
 from ops.history.standing import Live, standing
+from streams.home import letta_of
+from streams.letta_servers import UnknownServerError
 from streams.settings import Settings
 from streams.writer.agents import Agents
 from streams.writer.letta import connect
@@ -10,15 +12,18 @@ from topics.models import RosterEntry
 
 async def look(settings: Settings, npc_id: str, entry: RosterEntry | None) -> Live:
     """The blocks of the NPC's agent as they stand. Never fails for what Letta does."""
-    token = settings.letta_token.get_secret_value() if settings.letta_token else None
-    store = connect(settings.letta_url, token, settings.letta_timeout)
+    try:
+        server = letta_of(npc_id, entry, settings.letta_servers)
+    except UnknownServerError as error:
+        return Live(trouble=f"{error}.")
+    store = connect(server.url, server.token, settings.letta_timeout)
     try:
         agent_id, blocks = await _found(store, npc_id, entry)
         return Live(agent_id, standing(blocks))
     except AgentMissingError:
         return Live(trouble=f"there is no Letta agent of {npc_id}, by id or by tag.")
     except StoreError as error:
-        return Live(trouble=f"{settings.letta_url} gives no answer: {error}.")
+        return Live(trouble=f"{server.name} gives no answer: {error}.")
     finally:
         await store.close()
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -15,12 +14,12 @@ from rich.table import Table
 
 from ops.failure import Failure
 from ops.layout.migration import Fate, Told, agents_of, move_all
+from ops.letta_servers import Roster, by_server, opened
 from ops.tables import admin_client, demand_topics, members_of, read_models
+from streams.letta_servers import LettaServer
 from streams.settings import Layout, Settings
 from streams.topology import Role, group_id
 from streams.writer.layout import NOTES
-from streams.writer.letta import connect
-from streams.writer.store import StoreError
 from topics.catalogue import NPC_ROSTER
 from topics.connection import KafkaConnection
 from topics.decode import decode_roster_entry
@@ -123,16 +122,24 @@ async def _go(
     told: dict[str, Told] = {}
     console = Console(stderr=True)
     with Progress(console=console, disable=as_json or not console.is_terminal) as progress:
-        async with _letta(settings) as store:
-            agents = await agents_of(list(roster.values()), store)
-            task = progress.add_task("NPCs", total=len(agents))
+        task = progress.add_task("NPCs", total=len(roster))
 
-            def hear(one: Told) -> None:
-                told[one.npc_id] = one
-                progress.advance(task)
+        def hear(one: Told) -> None:
+            told[one.npc_id] = one
+            progress.advance(task)
 
-            await move_all(agents, store, wanted, hear, dry_run=dry_run)
+        for server, npcs in _shares(settings, roster).items():
+            async with opened(server, settings) as store:
+                agents = await agents_of(list(npcs.values()), store)
+                await move_all(agents, store, wanted, hear, dry_run=dry_run)
     return [told[npc_id] for npc_id in roster if npc_id in told]
+
+
+def _shares(settings: Settings, roster: Mapping[str, RosterEntry]) -> dict[LettaServer, Roster]:
+    shares, lost = by_server(settings, roster)
+    if lost:
+        raise Failure(f"the roster names a Letta server for {lost[0]} that is not configured.")
+    return {server: npcs for server, npcs in shares.items() if npcs}
 
 
 async def _roster(connection: KafkaConnection, npc_ids: Sequence[str]) -> Mapping[str, RosterEntry]:
@@ -157,18 +164,6 @@ async def _demand_idle(connection: KafkaConnection) -> None:
             f"{verb} and may undo what is moved; stop them first, or give --while-running"
             " if they run in the layout moved to."
         )
-
-
-@asynccontextmanager
-async def _letta(settings: Settings) -> Any:
-    token = settings.letta_token.get_secret_value() if settings.letta_token else None
-    store = connect(settings.letta_url, token, settings.letta_timeout)
-    try:
-        yield store
-    except StoreError as error:
-        raise Failure(f"{settings.letta_url}: {error}.") from error
-    finally:
-        await store.close()
 
 
 # -- output ----------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.partitioner import DefaultPartitioner
 
 from ops.failure import Failure
+from ops.letta_servers import server_of
 from ops.notes import held as holding
 from ops.notes.held import EVERYBODY, Held
 from ops.tables import READ_TIMEOUT, admin_client, members_of, read_models
@@ -30,6 +31,7 @@ from streams.writer.store import Block, StoreError, find_agent
 from topics.catalogue import NPC_ROSTER, NPC_UPDATE_COMMANDS, PLAYER_PROFILES
 from topics.connection import KafkaConnection
 from topics.decode import decode_profile, decode_roster_entry
+from topics.models import RosterEntry
 from topics.producer import Producer
 
 LABELS = tuple(kind.label for kind in KINDS)
@@ -67,7 +69,7 @@ async def _run(npc_id: str, whom: str | None, yes: bool, as_json: bool) -> None:
     connection, settings = KafkaConnection.from_environment(), Settings()
     book = _Book(connection, npc_id)
     await book.open()
-    memory = _Memory(settings, book.agent_id, npc_id)
+    memory = _Memory(settings, book.entry, npc_id)
     try:
         await memory.read()
         helds = [
@@ -149,7 +151,7 @@ class _Book:
     kept: dict[str, Kept] = field(default_factory=dict)
     unreadable: set[str] = field(default_factory=set)
     names: dict[str, str] = field(default_factory=dict)
-    agent_id: str | None = None
+    entry: RosterEntry | None = None
     _partition: int = 0
 
     @property
@@ -170,8 +172,8 @@ class _Book:
             if self.connection.topic(topic) in there:
                 models, _ = await read_models(self.connection, topic, decode)
                 self.names.update((who, str(model.name)) for who, model in models.items())
-                entry = models.get(self.npc_id) if topic == NPC_ROSTER else None
-                self.agent_id = getattr(entry, "agent_id", None)
+                found = models.get(self.npc_id)
+                self.entry = found if isinstance(found, RosterEntry) else None
 
     async def write(self, after: Held) -> None:
         """A value in the place of what stands there."""
@@ -228,10 +230,10 @@ class _Book:
 class _Memory:
     """The NPC's blocks in Letta, if they can be read."""
 
-    def __init__(self, settings: Settings, agent_id: str | None, npc_id: str) -> None:
-        token = settings.letta_token.get_secret_value() if settings.letta_token else None
-        self._store: LettaStore = connect(settings.letta_url, token, settings.letta_timeout)
-        self._agent_id, self._npc_id = agent_id, npc_id
+    def __init__(self, settings: Settings, entry: RosterEntry | None, npc_id: str) -> None:
+        server = server_of(settings, npc_id, entry)
+        self._store: LettaStore = connect(server.url, server.token, settings.letta_timeout)
+        self._agent_id, self._npc_id = entry.agent_id if entry else None, npc_id
         self._blocks: dict[str, Block] = {}
         self.why_not = ""
         self.is_agentless = False

@@ -29,6 +29,8 @@ from streams.faust_mends import (
 )
 from streams.flusher import leave_process
 from streams.health import Work
+from streams.home import letta_number_of
+from streams.letta_servers import LettaServer, UnknownServerError
 from streams.metrics import Metrics
 from streams.outbox import Outbox
 from streams.partitioned_key import partitioned_key, split_key
@@ -42,6 +44,7 @@ from streams.writer.gate import Limit
 from streams.writer.letta import LettaStore, connect
 from streams.writer.limit import AdaptiveLimit, FixedLimit
 from streams.writer.loop import WriteLoop
+from streams.writer.loops import Loop, Loops
 from streams.writer.notes_table import NotesTable
 from streams.writer.reconcile import Reconciler
 from streams.writer.rules import Rules
@@ -91,8 +94,8 @@ class WriterAgent:
         )
         self._acks = OrderedAcks(lambda: generation_of(app), partial(ack_offset, app))
         self._started = asyncio.Event()
-        self._store: LettaStore | None = None
-        self._loop: WriteLoop | DirectLoop | None = None
+        self._stores: list[LettaStore] = []
+        self._loops: Loops | None = None
         app.agent(self._topics[NPC_UPDATE_COMMANDS], name=STAGE)(self._take)
         app.task(self._run)
         self._parked.on_recover(self._restore_parked)
@@ -101,18 +104,18 @@ class WriterAgent:
 
     async def _run(self) -> None:
         await self._broadcast.start()
-        self._loop = self._new_loop()
+        servers = enumerate(self._settings.letta_servers, start=1)
+        each = [self._new_loop(str(number), server) for number, server in servers]
+        self._loops = Loops(each, self._server_of)
         await self._restore_parked()
         self._started.set()
-        await asyncio.gather(self._broadcast.failed(), self._watch_loop(self._loop))
+        await asyncio.gather(self._broadcast.failed(), self._watch_loops(self._loops))
 
-    def _new_loop(self) -> WriteLoop | DirectLoop:
+    def _new_loop(self, number: str, server: LettaServer) -> WriteLoop | DirectLoop:
         settings = self._settings
-        token = settings.letta_token.get_secret_value() if settings.letta_token else None
-        self._store = connect(
-            settings.letta_url, token, settings.letta_timeout, settings.letta_rate_limit
-        )
-        store = self._store.observed_by(self._count_call)
+        made = connect(server.url, server.token, settings.letta_timeout, settings.letta_rate_limit)
+        self._stores.append(made)
+        store = made.observed_by(partial(self._count_call, number))
         if settings.mode is Mode.DIRECT:
             concurrency = settings.letta_concurrency or CONCURRENCY
             return DirectLoop(store, self._publish, self._agent_of, concurrency=concurrency)
@@ -158,8 +161,8 @@ class WriterAgent:
             await self._give_up(taken, error)
             return
         self._partitions[command.npc_id] = message.partition
-        assert self._loop is not None
-        self._loop.submit(command, lambda: self._acks.finish(taken), taken, message.offset)
+        assert self._loops is not None
+        self._loops.submit(command, lambda: self._acks.finish(taken), taken, message.offset)
 
     async def _give_up(self, taken: Taken, error: DecodeError) -> None:
         outbox = Outbox(finished=[taken])
@@ -186,28 +189,40 @@ class WriterAgent:
 
     def _agent_of(self, npc_id: str) -> str | None:
         entry = self._roster.roster.by_id(npc_id)
+        try:
+            letta_number_of(npc_id, entry, self._settings.letta_servers)
+        except UnknownServerError as error:
+            raise PermanentError(str(error)) from error
         return entry.agent_id if entry else None
 
+    def _server_of(self, npc_id: str) -> int:
+        """Of an NPC whose entry names a server that there is not, the one that refuses it."""
+        entry, servers = self._roster.roster.by_id(npc_id), self._settings.letta_servers
+        with suppress(UnknownServerError):
+            return letta_number_of(npc_id, entry, servers)
+        return letta_number_of(npc_id, None, servers)
+
     def _wake(self, npc_id: str) -> None:
-        if self._loop:
-            self._loop.wake(npc_id)
+        if self._loops:
+            self._loops.wake(npc_id)
 
     def _withdraw(self) -> None:
         """A rebalance: everything that waits comes again, here or elsewhere."""
-        if self._loop:
-            self._loop.withdraw(lambda _: False)
+        if self._loops:
+            self._loops.withdraw(lambda _: False)
 
     async def _drain(self) -> None:
         """Finish the writes that have begun, so that their records can be acked."""
-        if self._loop:
-            left = await self._loop.stop(self._settings.drain_timeout)
+        if self._loops:
+            left = await self._loops.stop(self._settings.drain_timeout)
             log.info("writer_drained", left=left)
-        if self._store:
-            await self._store.close()
+        for store in self._stores:
+            await store.close()
 
     def work(self) -> Work:
         """What it has in hand, for its health. A request to Letta is progress, answered or not."""
-        is_waiting = self._loop is not None and self._loop.breaker_state is not BreakerState.CLOSED
+        loops = self._loops
+        is_waiting = loops is not None and loops.breaker_state is not BreakerState.CLOSED
         done = (self._acks.finished, self._requests)
         return Work(self._started.is_set(), len(self._acks), done, is_waiting)
 
@@ -231,10 +246,10 @@ class WriterAgent:
     async def _restore_parked(self) -> None:
         for key, value in list(self._parked.data.items()):
             partition, npc_id = split_key(key)
-            if self._loop and owns(self._app, self._parked, partition):
+            if self._loops and owns(self._app, self._parked, partition):
                 self._partitions[npc_id] = partition
                 with suppress(DecodeError):  # of another version: the next refresh parks it anew
-                    self._loop.restore(*parked.load(value))
+                    self._loops.restore(*parked.load(value))
 
     # what is counted
 
@@ -246,20 +261,25 @@ class WriterAgent:
         if result.outcome is Outcome.FAILED:
             self._metrics.errors.labels(stage=STAGE).inc()
 
-    def _count_call(self, operation: str, status: str, seconds: float) -> None:
+    def _count_call(self, server: str, operation: str, status: str, seconds: float) -> None:
         self._requests += 1
-        self._metrics.letta_requests.labels(operation=operation, status=status).inc()
-        self._metrics.letta_seconds.labels(operation=operation).observe(seconds)
+        metrics = self._metrics
+        metrics.letta_requests.labels(server=server, operation=operation, status=status).inc()
+        metrics.letta_seconds.labels(server=server, operation=operation).observe(seconds)
 
-    async def _watch_loop(self, loop: WriteLoop | DirectLoop) -> None:
+    async def _watch_loops(self, loops: Loops) -> None:
         while True:
-            standing = loop.standing()
-            self._metrics.queue.set(standing.waiting + standing.active)
-            self._metrics.queue_age.set(loop.age)
-            self._metrics.limit.set(loop.limit)
-            self._metrics.parked.set(standing.parked)
-            self._metrics.breaker.set(loop.breaker_state)
+            for server, loop in loops.parts():
+                self._show(server, loop)
             await asyncio.sleep(GAUGE_SECONDS)
+
+    def _show(self, server: str, loop: Loop) -> None:
+        standing, metrics = loop.standing(), self._metrics
+        metrics.queue.labels(server=server).set(standing.waiting + standing.active)
+        metrics.queue_age.labels(server=server).set(loop.age)
+        metrics.limit.labels(server=server).set(loop.limit)
+        metrics.parked.labels(server=server).set(standing.parked)
+        metrics.breaker.labels(server=server).set(loop.breaker_state)
 
 
 def _limit(settings: Settings) -> Limit:

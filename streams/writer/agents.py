@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from streams.writer.store import BlockStore, find_agent
 
 AgentOf = Callable[[str], str | None]
-"""The roster's agent id of an NPC."""
+"""The roster's agent id of an NPC. Raises PermanentError for an entry that is impossible."""
 
 
 @dataclass(slots=True)

@@ -80,6 +80,9 @@ class DirectLoop:
         for npc_id in [npc_id for npc_id in self._last if not is_mine(npc_id)]:
             self._last.pop(npc_id).cancel()
 
+    def hand_over(self, npc_id: str, heir: object) -> None:
+        """What has been taken ends here."""
+
     def standing(self) -> Standing:
         """How much the loop has in hand."""
         return Standing(waiting=len(self._tasks), active=0, parked=0, unannounced=0)

@@ -10,9 +10,9 @@ so that an NPC's memory follows such a group less often, and others' news gets t
 change, and each to a group that was not there just before, is never held.
 """
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from streams.writer.recent import Recent
 from topics.models import Desired
 
 WINDOW = 60.0
@@ -29,38 +29,20 @@ class _Trace(NamedTuple):
     group: int
     before: int
     returns: int
-    at: float
 
 
-@dataclass(slots=True)
-class Flaps:
-    """The last two groups of each NPC that changed within WINDOW, oldest change first."""
+class Flaps(Recent[_Trace]):
+    """The last two groups of each NPC that changed within WINDOW."""
 
-    _traces: dict[str, _Trace] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self._traces)
+    def __init__(self) -> None:
+        super().__init__(WINDOW)
 
     def hold(self, npc_id: str, desired: Desired, age: float, now: float) -> float:
         """Seconds to hold an NPC for, whose desired state is this. `age`: of the oldest work."""
-        self._drop_old(now)
         group = hash(frozenset(member.id for member in desired.members))
-        trace = self._traces.get(npc_id)
-        if trace is not None and trace.group == group:
+        trace = self.get(npc_id, now) or _Trace(0, 0, 0)
+        if trace.group == group:
             return 0.0
-        is_return = trace is not None and trace.before == group
-        returns = trace.returns + 1 if trace and is_return else 0
-        self._traces.pop(npc_id, None)
-        self._traces[npc_id] = _Trace(group, trace.group if trace else 0, returns, now)
+        returns = trace.returns + 1 if trace.before == group else 0
+        self.put(npc_id, _Trace(group, trace.group, returns), now)
         return min(LONGEST, age * min(returns, FULL) / FULL)
-
-    def forget(self, npc_id: str) -> None:
-        """The NPC is another worker's now."""
-        self._traces.pop(npc_id, None)
-
-    def _drop_old(self, now: float) -> None:
-        while self._traces:
-            npc_id, trace = next(iter(self._traces.items()))
-            if now - trace.at < WINDOW:
-                return
-            del self._traces[npc_id]

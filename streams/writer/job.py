@@ -12,6 +12,9 @@ from topics.models import UpdateCommand
 Done = Callable[[], None]
 """Called once the fate of a command has been published."""
 
+Adopt = Callable[["Job"], None]
+"""Takes over a command that was in another loop's hands."""
+
 
 @dataclass(slots=True)
 class Job:
@@ -30,6 +33,8 @@ class Job:
     """The latest attempt, on the same clock."""
     effort: Effort = field(default_factory=Effort)
     is_parking: bool = False
+    heir: "Adopt | None" = None
+    """The NPC's agent is on another server now: who takes the command once this has ended."""
     is_withdrawn: bool = False
     """The NPC has become another worker's: what was begun is finished, and not begun again."""
     is_recheck: bool = False

@@ -12,6 +12,7 @@ Promises, in the order in which a command meets them:
     Letta slower for more at a time         so many at a time as it does most for (`limit`)
     Letta away for several NPCs in a row    nobody asks but a probe now and then (`breaker`)
     its Letta agent has a run in progress   waits for the end of it, so long at most (`runs`)
+    its agent moves to another server       taken over by that one's loop (`loops`)
     no Letta agent                          parked durably, `failed`; done for real once there is
     refused by Letta, or impossible         a dead letter, parked durably, `failed` with the reason
     a fault of our own                      the same, and a log line with the place
@@ -28,6 +29,7 @@ import asyncio
 import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -162,14 +164,16 @@ class WriteLoop:
         """
         if self._is_stopping:
             return
-        now, mark = self._clock.steady(), mark_of(command, offset)
+        now = self._clock.steady()
         watched = is_watched(command.desired, self._is_npc)
-        job = Job(command, mark, done, now, watched, origin)
-        newest = self._newest.get(command.npc_id)
-        if newest is not None and is_before(mark, newest):
+        self._accept(Job(command, mark_of(command, offset), done, now, watched, origin), now)
+
+    def _accept(self, job: Job, now: float) -> None:
+        command, newest = job.command, self._newest.get(job.command.npc_id)
+        if newest is not None and is_before(job.mark, newest):
             self._results.tell(job, Outcome.OUTDATED)
             return
-        self._newest[command.npc_id] = mark
+        self._newest[command.npc_id] = job.mark
         if command.npc_id not in self._queue and self._confirmed.spares(command, now):
             self._results.tell(job, Outcome.UNCHANGED)
             return
@@ -216,6 +220,27 @@ class WriteLoop:
         for known in (self._watch, self._search, self._confirmed, self._flaps):
             known.forget(npc_id)
         self._parking.free(npc_id)
+
+    def hand_over(self, npc_id: str, heir: "WriteLoop") -> None:
+        """The NPC's agent is on another server: that one's loop takes over what is left to do.
+
+        What is under way ends here first, and is taken over then, so that its record is acked once.
+        """
+        waiting, spot = self._queue.withdraw([npc_id]), self._parking.spot(npc_id)
+        if npc_id in self._jobs:
+            self._jobs[npc_id].heir = heir.adopt
+        self._forget(npc_id)
+        if spot is not None:
+            heir.restore(spot.command, spot.mark.offset)
+        for job in waiting:
+            heir.adopt(job)
+
+    def adopt(self, job: Job) -> None:
+        """Another loop's command. One whose result is out is carried out here all the same."""
+        newest = self._newest.get(job.command.npc_id)
+        is_told_and_old = job.done is None and newest is not None and is_before(job.mark, newest)
+        if not (self._is_stopping or job.is_recheck or is_told_and_old):
+            self._accept(replace(job, effort=Effort(), heir=None), self._clock.steady())
 
     def standing(self) -> Standing:
         """How much the loop has in hand."""
@@ -349,6 +374,8 @@ class WriteLoop:
         self._look_after(job, finished)
         if not job.is_recheck or finished.outcome is Outcome.REPAIRED:
             self._results.tell_result(job, finished)
+        if job.heir is not None and not job.is_withdrawn:
+            job.heir(replace(job, done=None))
 
     async def _ask(self, npc_id: str, job: Job) -> UpdateResult:
         """An attempt, and what the breaker learns from it."""
@@ -408,7 +435,7 @@ class WriteLoop:
 
     def _look_after(self, job: Job, finished: UpdateResult) -> None:
         """Somebody looks at what was written again, unless newer work does anyway."""
-        if job.is_withdrawn:
+        if job.is_withdrawn or job.heir is not None:
             return
         agent_id = self._search.known(finished.npc_id)
         has_written = finished.outcome in (Outcome.APPLIED, Outcome.REPAIRED)
@@ -435,10 +462,15 @@ class WriteLoop:
             self._queue.put(npc_id, job, job.level, now)
 
     def _is_anothers(self, npc_id: str, job: Job) -> bool:
-        """Whether the NPC has become another worker's meanwhile: it has the command as well."""
-        if job.is_withdrawn:
-            self._queue.finish(npc_id, self._clock.steady())
-        return job.is_withdrawn
+        """Whether the NPC has become another worker's meanwhile, which has the command as well, or
+        another loop's, which takes it over.
+        """
+        if not job.is_withdrawn and job.heir is None:
+            return False
+        self._queue.finish(npc_id, self._clock.steady())
+        if job.heir is not None and not job.is_withdrawn:
+            job.heir(job)
+        return True
 
     def _try_again(self, npc_id: str, job: Job, error: TemporaryError) -> None:
         if self._is_anothers(npc_id, job):

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from itertools import count
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 EIGHTH = 8
 """One in so many turns goes to who waits longest: an eighth of Letta keeps everybody's worst wait
@@ -61,6 +61,19 @@ class _Place(Generic[_Work]):
     since: float
     """When the NPC's oldest work that is not done yet came."""
 
+    def by_level(self) -> tuple[float, float]:
+        """The most urgent first, then who waits longest."""
+        return self.level, self.since
+
+    def by_age(self) -> tuple[float, float]:
+        """Who waits longest first."""
+        return self.since, self.level
+
+
+_Order = Callable[["_Place[Any]"], tuple[float, float]]
+_Entry = tuple[tuple[float, float], int, str]
+"""Where an NPC stood in an order; the second keeps ids from being compared."""
+
 
 class WorkQueue(Generic[_Work]):
     """NPC ids with work; the rules stand above. Times are seconds on any steady clock."""
@@ -75,9 +88,8 @@ class WorkQueue(Generic[_Work]):
         self._held_until: dict[str, float] = {}
         # Held for no failure: neither a probe nor the end of an outage lets them begin.
         self._postponed: set[str] = set()
-        # Who may begin, by urgency and by age. Entries may be out of date: an NPC's place counts.
-        self._ready: list[tuple[int, float, int, str]] = []
-        self._oldest: list[tuple[float, int, int, str]] = []
+        # Who may begin, in two orders. Entries may be out of date: an NPC's place counts.
+        self._orders: dict[_Order, list[_Entry]] = {_Place.by_level: [], _Place.by_age: []}
         self._later: list[tuple[float, int, str]] = []
         self._numbers = count()
         self._turns = 0
@@ -119,7 +131,7 @@ class WorkQueue(Generic[_Work]):
         """The next NPC and its work, if any may begin. Active until `finish` or `retry`."""
         self._wake_up(now)
         is_turn_of_oldest = self._turns % EIGHTH == EIGHTH - 1
-        npc_id = self._first_of_age() if is_turn_of_oldest else self._first_of_level()
+        npc_id = self._first(_Place.by_age if is_turn_of_oldest else _Place.by_level)
         return self._hand_out(npc_id) if npc_id is not None else None
 
     def take_any(self, now: float) -> tuple[str, _Work] | None:
@@ -163,7 +175,7 @@ class WorkQueue(Generic[_Work]):
         self, npc_id: str, work: _Work, level: int, now: float, seconds: float
     ) -> _Work | None:
         """The work cannot begin yet, for no fault. Returns it if newer work waits already."""
-        self._hold(npc_id, now + seconds)
+        self._postponed.add(npc_id)
         return self._put_back(npc_id, work, level, now, seconds)
 
     def _put_back(
@@ -181,7 +193,7 @@ class WorkQueue(Generic[_Work]):
 
     def next_ready(self, now: float) -> float | None:
         """When work may begin that nobody has taken: now, later, or None: nothing is known to."""
-        if self._first_of_level() is not None:
+        if self._first(_Place.by_level) is not None:
             return now
         return self._later[0][0] if self._later else None
 
@@ -206,7 +218,7 @@ class WorkQueue(Generic[_Work]):
 
     def age(self, now: float) -> float:
         """Seconds for which the one that has waited longest of those who may begin has waited."""
-        oldest = self._first_of_age()
+        oldest = self._first(_Place.by_age)
         return now - self._waiting[oldest].since if oldest is not None else 0.0
 
     def _hand_out(self, npc_id: str) -> tuple[str, _Work]:
@@ -215,26 +227,19 @@ class WorkQueue(Generic[_Work]):
         self._turns += 1
         return npc_id, place.work
 
-    def _first_of_level(self) -> str | None:
-        while self._ready:
-            level, since, _, npc_id = self._ready[0]
-            if self._may_begin(npc_id, level, since):
-                return npc_id
-            heappop(self._ready)
+    def _first(self, order: _Order) -> str | None:
+        entries = self._orders[order]
+        while entries:
+            if self._may_begin(entries[0], order):
+                return entries[0][2]
+            heappop(entries)
         return None
 
-    def _first_of_age(self) -> str | None:
-        while self._oldest:
-            since, level, _, npc_id = self._oldest[0]
-            if self._may_begin(npc_id, level, since):
-                return npc_id
-            heappop(self._oldest)
-        return None
-
-    def _may_begin(self, npc_id: str, level: int, since: float) -> bool:
+    def _may_begin(self, entry: _Entry, order: _Order) -> bool:
         """Whether an entry stands for its NPC still."""
+        where, _, npc_id = entry
         place = self._waiting.get(npc_id)
-        is_place = place is not None and place.level == level and place.since == since
+        is_place = place is not None and order(place) == where
         return is_place and npc_id not in self._active and npc_id not in self._held_until
 
     def _hold(self, npc_id: str, until: float) -> None:
@@ -257,18 +262,15 @@ class WorkQueue(Generic[_Work]):
         self._let_in(npc_id, place)
 
     def _let_in(self, npc_id: str, place: _Place[_Work]) -> None:
-        if len(self._ready) + len(self._oldest) > 4 * len(self._waiting) + _FEW:
-            self._sweep()
-        number = next(self._numbers)
-        heappush(self._ready, (place.level, place.since, number, npc_id))
-        heappush(self._oldest, (place.since, place.level, number, npc_id))
+        for order, entries in self._orders.items():
+            if len(entries) > 2 * len(self._waiting) + _FEW:
+                self._sweep(order, entries)
+            heappush(entries, (order(place), next(self._numbers), npc_id))
 
-    def _sweep(self) -> None:
+    def _sweep(self, order: _Order, entries: list[_Entry]) -> None:
         """Leaves the entries out that are out of date."""
-        self._ready = [e for e in self._ready if self._may_begin(e[3], e[0], e[1])]
-        self._oldest = [e for e in self._oldest if self._may_begin(e[3], e[1], e[0])]
-        heapify(self._ready)
-        heapify(self._oldest)
+        entries[:] = [entry for entry in entries if self._may_begin(entry, order)]
+        heapify(entries)
 
     def _wake_up(self, now: float) -> None:
         while self._later and self._later[0][0] <= now:

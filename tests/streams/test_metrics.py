@@ -37,16 +37,16 @@ def used() -> Metrics:
     metrics.worlds.labels(outcome="split").inc()
     metrics.decisions.labels(reason="force_refresh").inc()
     metrics.cache_requests.labels(cache="groups", result="hit").inc()
-    metrics.letta_requests.labels(operation="read", status="200").inc()
-    metrics.letta_seconds.labels(operation="read").observe(0.03)
+    metrics.letta_requests.labels(server="1", operation="read", status="200").inc()
+    metrics.letta_seconds.labels(server="1", operation="read").observe(0.03)
     metrics.results.labels(outcome="applied").inc()
     metrics.conflicts.labels(by="other").inc()
     metrics.repairs.labels(by="agent").inc()
     metrics.errors.labels(stage="filter").inc()
     metrics.dead_letters.labels(stage="filter").inc()
     metrics.freshness.observe(0.2)
-    metrics.queue.set(1)
-    metrics.parked.set(1)
+    metrics.queue.labels(server="1").set(1)
+    metrics.parked.labels(server="1").set(1)
     metrics.table_entries.labels(table="groups").set(1)
     return metrics
 
@@ -89,6 +89,7 @@ def test_no_label_holds_an_npc_or_a_player() -> None:
         "stage",
         "le",
         "table",
+        "server",
         "by",
     }
 
