@@ -6,7 +6,10 @@ from ops.bench.carry.command import carry, idle, load
 from ops.bench.edits import edits
 from ops.bench.faults import faults
 from ops.bench.letta import letta
+from ops.bench.memory import memory
 from ops.bench.modes import modes
+from ops.bench.predict import predict
+from ops.bench.scale.command import scale
 from ops.bench.simulate import simulate
 
 
@@ -21,5 +24,8 @@ bench.add_command(faults)
 bench.add_command(idle)
 bench.add_command(letta)
 bench.add_command(load)
+bench.add_command(memory)
 bench.add_command(modes)
+bench.add_command(predict)
+bench.add_command(scale)
 bench.add_command(simulate)

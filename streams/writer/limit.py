@@ -24,7 +24,7 @@ grows back by trials alone: no herd returns to a server that has just come back.
 from dataclasses import dataclass, field
 from math import log, sqrt
 
-START = 4
+START = 8
 """Updates at a time to begin with; about what a Letta on two cores does most with."""
 
 MOST = 64
@@ -33,12 +33,12 @@ MOST = 64
 SHRINK = 0.6
 """What is left of the limit when several NPCs fail."""
 
-_UPDATES = 30
+_UPDATES = 40
 """Updates of a phase at least."""
-_ROUNDS = 4
+_ROUNDS = 8
 """Updates of a phase for each that may be under way."""
-_CLEAR_GAIN = 0.04
-_SAME = -0.05
+_CLEAR_GAIN = 0.03
+_SAME = -0.02
 _OBVIOUS = 0.15
 _MOST_TRIALS = 8
 _LONGEST_PAUSE = 8
@@ -210,7 +210,7 @@ class AdaptiveLimit:
 
     @property
     def _above(self) -> int:
-        return min(self.limit + max(1, self.limit // 4), self.most)
+        return min(self.limit + max(min(2, self.limit), self.limit // 4), self.most)
 
     @property
     def _below(self) -> int:

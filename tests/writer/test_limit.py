@@ -65,6 +65,20 @@ def played(limit: Limit, server: Server, seconds: float, seed: int = 0) -> list[
     return limits
 
 
+def played_together(limit: Limit, server: Server, seconds: float, seed: int) -> list[int]:
+    """The same where all begin together and the next wait for them, at a server that drifts."""
+    chance, now, drift, limits = random.Random(seed), 0.0, 0.0, []
+    limit.wanted(is_full=True)
+    while now < seconds:
+        number, drift = limit.value(), 0.9 * drift + chance.gauss(0, 0.05)
+        took = server(number) * chance.lognormvariate(drift, 0.2)
+        for end in sorted([*(chance.uniform(0.6, 1.0) for _ in range(number - 1)), 1.0]):
+            limit.done(chance.choice((1.0, 1.0, 1.5)), now + end * took)
+            limits.append(limit.value())
+        now += took
+    return limits
+
+
 def share(limits: list[int], server: Server) -> float:
     """Of the best fixed number's throughput, over the second half."""
     half = limits[len(limits) // 2 :]
@@ -77,6 +91,21 @@ def test_it_lands_within_15_percent_of_the_best_fixed_number(server: Server, see
     limits = played(AdaptiveLimit(), server, 240 * server(1) / 0.06, seed)
 
     assert share(limits, server) > 0.85
+
+
+def all_at_once(n: int) -> float:
+    """So many updates at once beside the workers, as measured with 700 NPCs: most with eight."""
+    per_second = {1: 22.0, 2: 29.0, 3: 32.0, 4: 34.5, 6: 38.0, 8: 40.0, 10: 39.0, 12: 36.0}
+    near = max(number for number in per_second if number <= n)
+    return n / per_second[near] * max(1.0, n / 16)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("start", [4, START, 16])
+def test_it_lands_where_updates_begin_together_and_the_server_drifts(start: int, seed: int) -> None:
+    limits = played_together(AdaptiveLimit(limit=start), all_at_once, 600, seed)
+
+    assert share(limits, all_at_once) > 0.85
 
 
 @pytest.mark.parametrize("number", [1, 64])
