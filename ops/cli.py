@@ -35,6 +35,8 @@ COMMANDS = {
     "verify": Entry("ops.verification.command:verify", "Compare memories, mend what differs."),
     "rebuild": Entry("ops.rebuild.command:rebuild", "Start again from the topics."),
     "check": Entry("ops.check:check", "Tell whether everything is in place."),
+    "lag": Entry("ops.lag.command:lag", "How far behind each consumer group is."),
+    "explain": Entry("ops.explain.command:explain", "Why an NPC's memory is as it is."),
     "block": Entry("ops.history.command:block", "What an NPC's memory was, and how it changed."),
     "dead-letters": Entry("ops.dead_letters.command:dead_letters", "What failed, and another try."),
     "layout": Entry("ops.layout.command:layout", "Where NPCs keep their notes; move them."),

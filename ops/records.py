@@ -28,16 +28,21 @@ async def records(
     name: str,
     key: bytes | None = None,
     on_progress: OnProgress = lambda _done, _total: None,
+    *,
+    since: float | None = None,
 ) -> AsyncIterator[Any]:
     """Every record that stands on a topic now, in the order of each partition.
 
-    `key`: only the records of this key. A Failure after a long silence.
+    `key`: only the records of this key. `since`: only from the first record of that time on,
+    seconds since the epoch. A Failure after a long silence.
     """
     topic = connection.topic(name)
     async with _consumer(connection, topic) as consumer:
         partitions = _only(consumer, key)
         starts = await consumer.beginning_offsets(partitions)
         ends = await consumer.end_offsets(partitions)
+        if since is not None:
+            starts |= await _moved_to(consumer, partitions, since, ends)
         total = sum(ends.values()) - sum(starts.values())
         while fetched := await _fetched(consumer, ends, topic):
             on_progress(total - await _left(consumer, ends), total)
@@ -45,6 +50,21 @@ async def records(
                 is_wanted = key is None or record.key == key
                 if is_wanted and record.offset < ends[TopicPartition(topic, record.partition)]:
                     yield record
+
+
+async def _moved_to(
+    consumer: Any,
+    partitions: Collection[TopicPartition],
+    since: float,
+    ends: Mapping[TopicPartition, int],
+) -> dict[TopicPartition, int]:
+    """Goes to the first record of that time on each partition; where that is."""
+    asked = dict.fromkeys(partitions, max(int(since * 1000), 0))
+    found = await consumer.offsets_for_times(asked) if asked else {}
+    places = {one: found[one].offset if found.get(one) else ends[one] for one in partitions}
+    for one, offset in places.items():
+        consumer.seek(one, offset)
+    return places
 
 
 def partition_of(key: bytes, partitions: Collection[int]) -> int:

@@ -1,0 +1,105 @@
+"""`rollcall explain`: options and output; the rest is beside it."""
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+
+import click
+from rich.console import Console
+
+from ops.explain.account import Account, Fate, Place, accounts, last
+from ops.explain.reading import REACH, Reader
+from ops.explain.view import document, lines
+from ops.failure import Failure
+from ops.history.command import NpcId
+from ops.moment import Moment, iso
+from streams.filter.decide import Policy
+from streams.settings import Settings
+from topics.connection import KafkaConnection
+
+DEFAULT_REACH = 3600.0
+"""Seconds looked back without --since."""
+
+PAUSE = 2.0
+"""Seconds between two looks with --follow."""
+
+
+@click.command()
+@click.argument("npc_id", metavar="NPC", type=NpcId())
+@click.option("--since", type=Moment(), help="Only snapshots since then. Default: an hour ago.")
+@click.option(
+    "--last",
+    "count",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="Only the newest N snapshots.",
+)
+@click.option("--sent", "only_sent", is_flag=True, help="Leave out those that led to nothing.")
+@click.option("--follow", is_flag=True, help="Go on with new ones until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; with --follow a line each.")
+def explain(
+    npc_id: str, since: float | None, count: int, only_sent: bool, follow: bool, as_json: bool
+) -> None:
+    """Why an NPC's memory is as it is: each snapshot, and what became of it.
+
+    For each one: whether a command was sent and why, or why not; what differed; when the command
+    was issued and when the memory had it; how many Letta calls that took. All of it comes from the
+    topics, so it works after the fact and on another machine, as long as the records stand there.
+
+    Why nothing was sent is told by the filter's own rules under the settings of this environment,
+    with the roster, locations and profiles of now.
+    """
+    if follow:
+        asyncio.run(_follow(npc_id, as_json=as_json, only_sent=only_sent))
+        return
+    begin = time.time() - DEFAULT_REACH if since is None else since
+    found = last(_wanted(asyncio.run(_read(npc_id, begin)), only_sent), count)
+    if not found:
+        raise Failure(f"no snapshot of {npc_id} has come since {iso(begin)}.")
+    if as_json:
+        click.echo(json.dumps([document(one) for one in found], indent=2))
+    else:
+        _print(found)
+
+
+def _wanted(found: Sequence[Account], only_sent: bool) -> list[Account]:
+    return [one for one in found if not only_sent or one.fate is not Fate.SUPPRESSED]
+
+
+async def _read(npc_id: str, since: float) -> list[Account]:
+    settings = Settings()
+    before = 1.5 * settings.force_refresh_interval + REACH
+    reader = Reader(KafkaConnection.from_environment(), npc_id, since, before)
+    evidence = await reader.read()
+    return list(accounts(evidence, Policy.of(settings), settings.settle_seconds))
+
+
+async def _follow(npc_id: str, *, as_json: bool, only_sent: bool) -> None:
+    """Each snapshot once what became of it is known, or has been waited for long enough."""
+    since, told = time.time() - PAUSE, set[Place]()
+    while True:
+        for one in await _read(npc_id, since):
+            if one.seen.place in told or not _is_settled(one):
+                continue
+            told.add(one.seen.place)
+            if not _wanted([one], only_sent):
+                continue
+            if as_json:
+                click.echo(json.dumps(document(one)))
+            else:
+                _print([one])
+        await asyncio.sleep(PAUSE)
+
+
+def _is_settled(one: Account) -> bool:
+    is_old = time.time() - one.seen.at > 3 * PAUSE
+    return is_old or (one.sent is not None and one.sent.result is not None)
+
+
+def _print(found: Sequence[Account]) -> None:
+    console = Console(highlight=False)
+    for one in found:
+        for line in lines(one):
+            console.print(line, soft_wrap=True)

@@ -1,0 +1,118 @@
+"""An NPC's records on the topics: only its partition, from some time on, only its key.
+
+Roster, locations and players are those of now: what they were when a snapshot came stands nowhere.
+"""
+
+from collections.abc import AsyncIterator
+from time import time
+from typing import Any
+
+from ops.explain.account import Evidence, Place, Seen
+from ops.records import records
+from ops.tables import demand_topics, read_models, silence_client
+from streams.filter.core import World
+from streams.filter.players import PlayerCache
+from topics.catalogue import (
+    DEAD_LETTERS,
+    LOCATIONS,
+    NPC_ROSTER,
+    NPC_SNAPSHOTS,
+    NPC_UPDATE_COMMANDS,
+    NPC_UPDATE_RESULTS,
+    PLAYER_PROFILES,
+)
+from topics.connection import KafkaConnection
+from topics.dead_letter import parse_headers
+from topics.decode import (
+    DecodeError,
+    decode_command,
+    decode_location,
+    decode_profile,
+    decode_result,
+    decode_roster_entry,
+    decode_snapshot,
+)
+from topics.encode import encode_key
+from topics.models import UpdateCommand, UpdateResult
+from topics.roster import Roster
+
+REACH = 30.0
+"""Seconds before the time asked for from which commands are read: the one before the first
+snapshot shown tells what the filter knew. A refresh comes every five minutes, so most are there."""
+
+_TOPICS = (
+    *(NPC_SNAPSHOTS, NPC_UPDATE_COMMANDS, NPC_UPDATE_RESULTS, DEAD_LETTERS),
+    *(NPC_ROSTER, LOCATIONS, PLAYER_PROFILES),
+)
+
+
+class Reader:
+    """Reads what the topics have of one NPC since some time; seconds since the epoch."""
+
+    def __init__(
+        self, connection: KafkaConnection, npc_id: str, since: float, before: float = 0.0
+    ) -> None:
+        """`before`: seconds before `since` from which commands are read."""
+        self._connection, self._npc_id = connection, npc_id
+        self._since, self._before = since, before
+
+    async def read(self) -> Evidence:
+        """A Failure where a topic is missing or cannot be read."""
+        silence_client()
+        await demand_topics(self._connection, _TOPICS)
+        world = await self._world()
+        results = {one.command_id: one async for one in self._results()}
+        commands = [one async for one in self._commands()]
+        letters = {place: error async for place, error in self._dead_letters()}
+        seen = [one async for one in self._snapshots()]
+        return Evidence(seen, commands, results, letters, world)
+
+    async def _world(self) -> World:
+        npcs, _ = await read_models(self._connection, NPC_ROSTER, decode_roster_entry)
+        locations, _ = await read_models(self._connection, LOCATIONS, decode_location)
+        profiles, _ = await read_models(self._connection, PLAYER_PROFILES, decode_profile)
+        players = PlayerCache(float("inf"))
+        for profile in profiles.values():
+            players.learn(profile, time())
+        return World(Roster(npcs.values()), locations, players)
+
+    async def _snapshots(self) -> AsyncIterator[Seen]:
+        async for record in self._records(NPC_SNAPSHOTS, self._since):
+            at, place = record.timestamp / 1000, (record.topic, record.partition, record.offset)
+            if record.value is None:
+                continue
+            try:
+                yield Seen(place, at, decode_snapshot(record.key, record.value, at))
+            except DecodeError as error:
+                yield Seen(place, at, None, str(error))
+
+    async def _commands(self) -> AsyncIterator[UpdateCommand]:
+        async for record in self._records(NPC_UPDATE_COMMANDS, self._since - self._before):
+            try:
+                command = decode_command(record.value or b"")
+            except DecodeError:
+                continue
+            if command.npc_id == self._npc_id:
+                yield command
+
+    async def _results(self) -> AsyncIterator[UpdateResult]:
+        async for record in self._records(NPC_UPDATE_RESULTS, self._since - self._before):
+            try:
+                yield decode_result(record.value or b"")
+            except DecodeError:
+                continue
+
+    async def _dead_letters(self) -> AsyncIterator[tuple[Place, str]]:
+        async for record in self._records(DEAD_LETTERS, self._since):
+            letter = parse_headers(record.headers)
+            if letter.partition is not None and letter.offset is not None:
+                yield (letter.topic, letter.partition, letter.offset), letter.error
+
+    async def _records(self, topic: str, since: float) -> AsyncIterator[Any]:
+        key = encode_key(self._npc_id)
+        async for record in records(self._connection, topic, key, _quiet, since=since):
+            yield record
+
+
+def _quiet(_done: int, _total: int) -> None:
+    """Progress that nobody watches: a few seconds at most."""
