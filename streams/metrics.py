@@ -102,6 +102,12 @@ class Metrics:
             ["server"],
             registry=registry,
         )
+        self.queue_depth = Gauge(
+            "rollcall_write_queue_depth",
+            "NPCs waiting for a write, by how urgent it is.",
+            ["server", "level"],
+            registry=registry,
+        )
         self.queue_age = Gauge(
             "rollcall_write_queue_age_seconds",
             "How long the NPC that has waited longest for a write has waited.",

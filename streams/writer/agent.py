@@ -46,6 +46,7 @@ from streams.writer.limit import AdaptiveLimit, FixedLimit
 from streams.writer.loop import WriteLoop
 from streams.writer.loops import Loop, Loops
 from streams.writer.notes_table import NotesTable
+from streams.writer.priority import NAMES
 from streams.writer.reconcile import Reconciler
 from streams.writer.rules import Rules
 from streams.writer.stamp import Mark
@@ -276,6 +277,9 @@ class WriterAgent:
     def _show(self, server: str, loop: Loop) -> None:
         standing, metrics = loop.standing(), self._metrics
         metrics.queue.labels(server=server).set(standing.waiting + standing.active)
+        depths = loop.depths()
+        for level, name in enumerate(NAMES):
+            metrics.queue_depth.labels(server=server, level=name).set(depths[level])
         metrics.queue_age.labels(server=server).set(loop.age)
         metrics.limit.labels(server=server).set(loop.limit)
         metrics.parked.labels(server=server).set(standing.parked)

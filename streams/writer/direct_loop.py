@@ -6,6 +6,7 @@ nothing fenced, nothing tried again, and an NPC without an agent has simply fail
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 
 import structlog
@@ -82,6 +83,10 @@ class DirectLoop:
 
     def hand_over(self, npc_id: str, heir: object) -> None:
         """What has been taken ends here."""
+
+    def depths(self) -> Counter[int]:
+        """There are no levels."""
+        return Counter()
 
     def standing(self) -> Standing:
         """How much the loop has in hand."""

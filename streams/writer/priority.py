@@ -27,7 +27,13 @@ _NEWS = {
 }
 _UPKEEP = {Reason.STALE: 6, Reason.FORCE_REFRESH: 8, Reason.VERIFY: 10}
 
-LEVELS = 12
+NAMES = (
+    *("watched_members", "watched_place", "watched_profile", "members", "place", "profile"),
+    *("watched_stale", "stale", "watched_refresh", "refresh", "watched_verify", "verify"),
+)
+"""Of the levels, for a metric's label."""
+
+LEVELS = len(NAMES)
 """Levels there are."""
 
 

@@ -22,6 +22,7 @@ PROMISED = {
         "rollcall_letta_request_seconds_bucket",
         "rollcall_memory_freshness_seconds_bucket",
         "rollcall_write_queue",
+        "rollcall_write_queue_depth",
         "rollcall_parked_npcs",
         "rollcall_table_entries",
         "rollcall_states_dropped_total",
@@ -46,6 +47,7 @@ def used() -> Metrics:
     metrics.dead_letters.labels(stage="filter").inc()
     metrics.freshness.observe(0.2)
     metrics.queue.labels(server="1").set(1)
+    metrics.queue_depth.labels(server="1", level="members").set(1)
     metrics.parked.labels(server="1").set(1)
     metrics.table_entries.labels(table="groups").set(1)
     return metrics
@@ -90,6 +92,7 @@ def test_no_label_holds_an_npc_or_a_player() -> None:
         "le",
         "table",
         "server",
+        "level",
         "by",
     }
 

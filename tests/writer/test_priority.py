@@ -1,4 +1,4 @@
-from streams.writer.priority import LEVELS, is_watched, level_of
+from streams.writer.priority import LEVELS, NAMES, is_watched, level_of
 from tests.writer.commands import ALICE
 from topics.models import Desired, Member, Reason
 
@@ -34,3 +34,16 @@ def test_an_npc_is_watched_while_anybody_stands_there_who_is_no_npc() -> None:
     assert is_watched(Desired(members=(guard, ALICE)), {"npc-2"}.__contains__)
     assert not is_watched(Desired(members=(guard,)), {"npc-2"}.__contains__)
     assert not is_watched(Desired(), {"npc-2"}.__contains__)
+
+
+def test_each_level_has_a_name_of_its_own() -> None:
+    named = {
+        NAMES[level_of(reason, is_watched=watched)]
+        for reason in (Reason.MEMBERS, Reason.ACTION, Reason.STALE, Reason.VERIFY)
+        for watched in (True, False)
+    }
+
+    assert {
+        *("watched_members", "members", "watched_place", "place"),
+        *("watched_stale", "stale", "watched_verify", "verify"),
+    } == named
