@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from streams.writer.queue import EIGHTH, Backoff, WorkQueue
+from streams.writer.queue import EVERY, Backoff, WorkQueue
 
 STEADY = Backoff(first=1.0, longest=8.0, chance=lambda: 1.0)
 
@@ -69,18 +69,18 @@ def test_within_a_level_who_waits_longest_goes_first() -> None:
     assert ["first", "second", "third"] == taken(work, now=3.0)
 
 
-def test_one_turn_in_eight_is_whose_wait_is_the_longest() -> None:
+def test_one_turn_in_so_many_is_whose_wait_is_the_longest() -> None:
     work = queue()
     work.put("stale", 0, 6, now=0.0)
-    for number in range(2 * EIGHTH):
+    for number in range(2 * EVERY):
         work.put(f"urgent-{number}", 0, 0, now=1.0)
 
-    assert EIGHTH - 1 == taken(work, now=1.0).index("stale")
+    assert EVERY - 1 == taken(work, now=1.0).index("stale")
 
 
 @settings(deadline=None, max_examples=50)
 @given(st.integers(1, 20), st.randoms(use_true_random=False))
-def test_everybody_has_a_turn_within_eight_for_each_who_waits(waiting: int, chance: Any) -> None:
+def test_everybody_has_a_turn_within_so_many_for_each_who_waits(waiting: int, chance: Any) -> None:
     """However many more urgent ones keep coming."""
     work = queue()
     names = [f"npc-{number}" for number in range(waiting)]
@@ -88,7 +88,7 @@ def test_everybody_has_a_turn_within_eight_for_each_who_waits(waiting: int, chan
         work.put(name, 0, chance.randrange(12), now=0.0)
     work.put("last", 0, 11, now=0.0)
 
-    for turn in range(EIGHTH * (waiting + 1)):
+    for turn in range(EVERY * (waiting + 1)):
         work.put(chance.choice(names), 0, 0, now=1.0 + turn)
         item = work.take(1.0 + turn)
         assert item is not None
