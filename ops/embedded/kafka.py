@@ -280,11 +280,6 @@ def _format(folder: Path, jars: Path) -> None:
         raise ServerError(f"Kafka's data folder could not be formatted: {last_trouble(output)}")
 
 
-def tool_command(main: str, *arguments: str) -> list[str]:
-    """How one of Kafka's own tools is run; Kafka has to be installed."""
-    return _java(jar_folder(kafka_installation().folder), main, *arguments)
-
-
 def _java(jars: Path, main: str, *arguments: str) -> list[str]:
     """A command to be run in Kafka's folder, to which its paths are relative."""
     options = (f"-Xmx{HEAP}", "-XX:+ExitOnOutOfMemoryError", "-XX:-UsePerfData")
