@@ -27,7 +27,7 @@ from rich.table import Table
 
 from ops.bench.options import json_option, seed_option
 from ops.demo.game import Truth, World
-from ops.demo.play import timeline
+from ops.demo.play import truths
 from ops.demo.town import Town, build_town
 from ops.demo.view import open_console
 from ops.embedded.progress import shown_progress
@@ -191,8 +191,7 @@ def _as_from_wire(entry: RosterEntry) -> RosterEntry:
 
 
 def _snapshots(town: Town, seed: int) -> Iterator[Snapshot]:
-    for record in timeline(World(town, seed), _SECONDS):
-        yield from (_snapshot(truth, town) for truth in record.truths)
+    return (_snapshot(truth, town) for truth in truths(World(town, seed), _SECONDS))
 
 
 def _snapshot(truth: Truth, town: Town) -> Snapshot:

@@ -22,12 +22,12 @@ from typing import NamedTuple
 import click
 from rich.table import Table
 
-from ops.bench.options import json_option, seed_option
-from ops.bench.scale.happenings import Happening, Recording, recorded
-from ops.bench.scale.letta_model import DEFAULT, Curve, LettaModel, read_curves
+from ops.bench.options import json_option, letta_option, seed_option
+from ops.bench.scale.happenings import SKIPPED, Happening, Recording, recorded
+from ops.bench.scale.letta_model import Curve, LettaModel, read_curves
 from ops.bench.scale.server import Server
 from ops.demo.game import Truth, World
-from ops.demo.play import timeline
+from ops.demo.play import truths
 from ops.demo.summary import percentile
 from ops.demo.town import Town, build_town
 from ops.demo.view import open_console
@@ -41,7 +41,6 @@ _FULL = 700
 """NPCs of the town that one Letta carries (docs/performance.md)."""
 _ASIDE = 3.0
 """Studs by which a place may lie beside the line."""
-_SKIPPED = 10.0
 _APART = 1e-6
 """Seconds between a snapshot and a guess made from it: tells a guess from a change."""
 
@@ -61,12 +60,12 @@ class _Walk:
     guess: tuple[float, str, frozenset[str]] | None = None
 
 
-def guesses(town: Town, truths: Iterable[Truth]) -> Iterator[Guess]:
+def guesses(town: Town, told: Iterable[Truth]) -> Iterator[Guess]:
     """One for each walk of which two positions are known and a place lies ahead."""
     groups: dict[str, frozenset[str]] = {}
     walks: dict[str, _Walk] = {}
     numbers: dict[str, int] = {}
-    for truth in truths:
+    for truth in told:
         number = numbers.setdefault(truth.npc_id, len(numbers))
         if truth.place is None:
             walk = walks.setdefault(truth.npc_id, _Walk())
@@ -78,7 +77,7 @@ def guesses(town: Town, truths: Iterable[Truth]) -> Iterator[Guess]:
         if walk.guess is not None:
             at, place, group = walk.guess
             is_right = place == truth.place and group == frozenset(truth.members)
-            yield Guess(number, at - _SKIPPED + _APART, truth.at - _SKIPPED, is_right)
+            yield Guess(number, at - SKIPPED + _APART, truth.at - SKIPPED, is_right)
         groups[truth.place] = frozenset({*truth.members, truth.npc_id})
 
 
@@ -122,13 +121,7 @@ def p95_of(
 
 @click.command()
 @click.option("--seconds", type=click.FloatRange(60), default=600.0, show_default=True)
-@click.option(
-    "--letta",
-    "measured",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    default=DEFAULT,
-    help="What `rollcall bench letta --json` saved. Default: a Letta on two cores.",
-)
+@letta_option
 @seed_option
 @json_option
 def predict(seconds: float, measured: Path, seed: int, json_file: Path | None) -> None:
@@ -150,10 +143,9 @@ def _judged(
 ) -> dict[str, float]:
     npcs = round(load * _FULL)
     recording, town = recorded(seed, seconds, npcs), build_town(npcs, seed)
-    told = timeline(World(town, seed), seconds + _SKIPPED)
     made = [
         one
-        for one in guesses(town, (truth for record in told for truth in record.truths))
+        for one in guesses(town, truths(World(town, seed), seconds + SKIPPED))
         if one.at >= 0 and one.ended < seconds
     ]
     early = with_guesses(recording, made)

@@ -5,16 +5,9 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from ops.lag.reading import INPUT
 from streams.topology import Role, group_id
-from topics.catalogue import NPC_SNAPSHOTS, NPC_UPDATE_COMMANDS, WORLD_SNAPSHOTS
 from topics.connection import KafkaConnection
-
-INPUT = {
-    Role.SPLITTER: WORLD_SNAPSHOTS,
-    Role.FILTER: NPC_SNAPSHOTS,
-    Role.WRITER: NPC_UPDATE_COMMANDS,
-}
-"""What each role reads, in the order in which records pass."""
 
 
 @dataclass(slots=True)

@@ -26,6 +26,12 @@ def timeline(world: World, seconds: float) -> Iterator[Record]:
         yield from world.tick(at)
 
 
+def truths(world: World, seconds: float) -> Iterator[Truth]:
+    """All that a game of this length tells of NPCs, in its order."""
+    for record in timeline(world, seconds):
+        yield from record.truths
+
+
 async def send_record(publisher: Publisher, record: Record, observed_at: float) -> dict[str, Any]:
     """Hands a record over; its value as it was sent."""
     value = record.stamped(observed_at)

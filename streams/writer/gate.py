@@ -83,6 +83,10 @@ class Gate:
         """When somebody may ask again: now, or later."""
         return self._breaker.opens_at(now)
 
+    def ends(self) -> None:
+        """An update is under way no longer, however it ended."""
+        self.updates -= 1
+
     def next_update(self, now: float) -> float | None:
         """When one more update may begin at the latest; None: once another has ended."""
         if self.updates >= self._limit.value() or not self.lets_look(now):

@@ -314,7 +314,7 @@ class WriteLoop:
 
     def _end(self, task: asyncio.Task[None]) -> None:
         self._workers.discard(task)
-        self._gate.updates -= 1
+        self._gate.ends()
         self._pump()
 
     def _begin_look(self, look: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -27,7 +27,7 @@ from ops.bench.carry.load import Order, Report
 from ops.demo.agents import Agents, each
 from ops.demo.game import Truth, World
 from ops.demo.notes import Notebook
-from ops.demo.play import timeline
+from ops.demo.play import truths
 from ops.demo.run import background
 from ops.demo.scrape import Counts, scrape
 from ops.demo.servers import Servers
@@ -339,7 +339,7 @@ class _Game(NamedTuple):
 
 def _replayed(order: Order, report: Report) -> _Game:
     world = order.world()
-    return _Game([t for record in timeline(world, report.last) for t in record.truths], world)
+    return _Game(list(truths(world, report.last)), world)
 
 
 def _changes(game: _Game, order: Order, stage: Stage) -> Iterator[Change]:

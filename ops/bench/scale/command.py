@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from ops.bench.carry.search import largest
-from ops.bench.options import json_option, plot_option, seed_option
+from ops.bench.options import json_option, letta_option, plot_option, seed_option
 from ops.bench.plots import Line, Panel, draw
 from ops.bench.scale.happenings import Happening, Recording, like, recorded
-from ops.bench.scale.letta_model import DEFAULT, Curve, LettaModel, read_curves
+from ops.bench.scale.letta_model import Curve, LettaModel, read_curves
 from ops.bench.scale.server import Age, Server, Told
 from ops.demo.summary import percentile
 from ops.demo.view import open_console
@@ -113,13 +113,7 @@ def _watched(ages: Sequence[Age]) -> list[float]:
     show_default=True,
     help=f"Of the game; the first {WARM_UP:.0f} do not count.",
 )
-@click.option(
-    "--letta",
-    "measured",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    default=DEFAULT,
-    help="What `rollcall bench letta --json` saved. Default: a Letta on two cores.",
-)
+@letta_option
 @seed_option
 @plot_option
 @json_option

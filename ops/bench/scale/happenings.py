@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ops.demo.game import Truth, World
 from ops.demo.notes import Notebook
-from ops.demo.play import timeline
+from ops.demo.play import truths
 from ops.demo.town import build_town
 from ops.demo.verify import Expectation
 from streams.writer.priority import level_of
@@ -19,7 +19,7 @@ from topics.models import Reason
 TOWN = 600
 """NPCs of the recorded town."""
 
-_SKIPPED = 10.0
+SKIPPED = 10.0
 """Seconds in which everybody is seen first."""
 
 
@@ -50,12 +50,12 @@ def recorded(seed: int, seconds: float, npcs: int = TOWN) -> Recording:
     """Plays the town and notes what changes, as `rollcall bench carry` counts changes."""
     town = build_town(npcs, seed)
     expected = Expectation(town, town.players, Notebook())
-    truths = (t for one in timeline(World(town, seed), seconds + _SKIPPED) for t in one.truths)
+    told = truths(World(town, seed), seconds + SKIPPED)
 
     def shape(truth: Truth) -> _Shape:
         return _Shape(frozenset(truth.members), expected.place_of(truth), truth.action)
 
-    found = list(_changes(truths, shape, set(town.players)))
+    found = list(_changes(told, shape, set(town.players)))
     return Recording(npcs, seconds, [one for one in found if 0 <= one.at < seconds])
 
 
@@ -75,11 +75,11 @@ class _Shape(NamedTuple):
 
 
 def _changes(
-    truths: Iterable[Truth], shape: Callable[[Truth], _Shape], players: set[str]
+    told: Iterable[Truth], shape: Callable[[Truth], _Shape], players: set[str]
 ) -> Iterator[Happening]:
     before: dict[str, _Shape] = {}
     numbers: dict[str, int] = {}
-    for truth in truths:
+    for truth in told:
         now, last = shape(truth), before.get(truth.npc_id)
         number = numbers.setdefault(truth.npc_id, len(numbers))
         before[truth.npc_id] = now
@@ -95,7 +95,7 @@ def _happening(
     is_status = (last.place, last.action) != (now.place, now.action)
     level = level_of(Reason.MEMBERS if is_group else Reason.LOCATION, is_watched=is_watched)
     blocks = is_group + is_status
-    return Happening(truth.at - _SKIPPED, number, level, is_group and is_watched, blocks)
+    return Happening(truth.at - SKIPPED, number, level, is_group and is_watched, blocks)
 
 
 def _shifted(recording: Recording, shift: float, npcs: int) -> Recording:

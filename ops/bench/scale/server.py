@@ -141,7 +141,7 @@ class Server:
         self._know(npc, now)
         self._queue.finish(npc_id, now)
         self._gate.done(npc.blocks, now - began)
-        self._gate.updates -= 1
+        self._gate.ends()
 
     def _know(self, npc: _Npc, now: float) -> None:
         self.told.ages += [Age(one.at, now - one.at, one.is_group_watched) for one in npc.news]
