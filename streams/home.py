@@ -10,15 +10,20 @@ from topics.encode import encode_key
 from topics.models import RosterEntry
 
 
+def hash_of(npc_id: str) -> int:
+    """The positive hash of an NPC's key, of which Kafka's default partitioner takes the rest."""
+    hashed: int = murmur2(encode_key(npc_id))
+    return hashed & 0x7FFFFFFF
+
+
 def home_of(npc_id: str) -> int:
     """The partition of an NPC's key on every topic keyed by npc_id."""
-    hashed: int = murmur2(encode_key(npc_id))
-    return (hashed & 0x7FFFFFFF) % PARTITIONS
+    return hash_of(npc_id) % PARTITIONS
 
 
 def letta_number_of(npc_id: str, entry: RosterEntry | None, servers: Sequence[LettaServer]) -> int:
     """The number of an NPC's Letta server, from 0. Raises UnknownServerError."""
-    return number_of(home_of(npc_id), entry.letta if entry else None, servers)
+    return number_of(hash_of(npc_id), entry.letta if entry else None, servers)
 
 
 def letta_of(npc_id: str, entry: RosterEntry | None, servers: Sequence[LettaServer]) -> LettaServer:

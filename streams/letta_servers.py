@@ -2,8 +2,9 @@
 
 the NPC's roster entry         its server
 -----------------------------  ---------------------------------------------------------------
-names none, or there is none   number `home % n` of the n that are configured: the same for all
-                               NPCs of a partition, whichever worker has it
+names none, or there is none   number `hash % n` of the n that are configured, by the hash that also
+                               chooses its partition: whichever worker has it, and `partition % n`
+                               where n divides the number of partitions
 names a configured one         that one
 names another                  none: a roster comes from a topic, and whoever writes there shall
                                not have a token sent to a server of their choice
@@ -44,13 +45,13 @@ def letta_servers(urls: str, token: str | None) -> tuple[LettaServer, ...]:
     return tuple(LettaServer(url, one) for url, one in zip(named, tokens, strict=True))
 
 
-def number_of(home: int, named: str | None, servers: Sequence[LettaServer]) -> int:
-    """The number of an NPC's server, from 0. `home`: its partition; `named`: by its roster entry.
+def number_of(hashed: int, named: str | None, servers: Sequence[LettaServer]) -> int:
+    """The number of an NPC's server, from 0. `hashed`: of its key; `named`: by its roster entry.
 
     Raises UnknownServerError.
     """
     if not named:
-        return home % len(servers)
+        return hashed % len(servers)
     for number, server in enumerate(servers):
         if named.rstrip("/") in (server.url, server.name):
             return number

@@ -1,9 +1,11 @@
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from streams.home import home_of, letta_number_of, letta_of
+from streams.home import hash_of, home_of, letta_number_of, letta_of
 from streams.letta_servers import LettaServer, UnknownServerError, letta_servers, number_of
 from streams.settings import Settings
 from topics.models import RosterEntry
@@ -17,14 +19,24 @@ def test_several_urls_are_several_servers() -> None:
 
 
 @given(st.text(min_size=1, max_size=40))
-def test_npcs_go_by_their_partition(npc_id: str) -> None:
-    assert home_of(npc_id) % 3 == letta_number_of(npc_id, None, SERVERS)
+def test_npcs_go_by_the_hash_of_their_key(npc_id: str) -> None:
+    assert hash_of(npc_id) % 3 == letta_number_of(npc_id, None, SERVERS)
 
 
-def test_many_npcs_are_shared_out_about_evenly() -> None:
-    numbers = [letta_number_of(f"npc-{number}", None, SERVERS) for number in range(3000)]
+@given(st.text(min_size=1, max_size=40), st.sampled_from([1, 2, 4, 8]))
+def test_servers_that_divide_the_partitions_have_whole_partitions(npc_id: str, count: int) -> None:
+    servers = letta_servers(",".join(f"http://letta-{one}" for one in range(count)), None)
 
-    assert all(700 < numbers.count(server) < 1300 for server in range(3))
+    assert home_of(npc_id) % count == letta_number_of(npc_id, None, servers)
+
+
+@pytest.mark.parametrize("count", [3, 16])
+def test_many_npcs_are_shared_out_about_evenly_whatever_the_number(count: int) -> None:
+    servers = letta_servers(",".join(f"http://letta-{one}" for one in range(count)), None)
+
+    shares = Counter(letta_number_of(f"npc-{one}", None, servers) for one in range(1000 * count))
+
+    assert all(700 < shares[server] < 1300 for server in range(count))
 
 
 @pytest.mark.parametrize("named", [TWO, f"{TWO}/"])
@@ -75,4 +87,4 @@ def test_a_roster_entry_tells_the_server_of_its_npc() -> None:
     entry = RosterEntry(npc_id="npc-1", name="Otto", letta=TWO)
 
     assert TWO == letta_of("npc-1", entry, SERVERS).url
-    assert SERVERS[home_of("npc-1") % 3] == letta_of("npc-1", None, SERVERS)
+    assert SERVERS[hash_of("npc-1") % 3] == letta_of("npc-1", None, SERVERS)

@@ -20,7 +20,7 @@ from ops.bench.scale.server import Age, Server, Told
 from ops.demo.summary import percentile
 from ops.demo.view import open_console
 from ops.embedded.progress import shown_progress
-from streams.home import home_of
+from streams.home import hash_of
 
 NPCS = (300, 1_000, 3_000, 10_000, 30_000, 100_000)
 SERVERS = (1, 4, 16)
@@ -69,7 +69,7 @@ class Scale:
     def _shares(self, npcs: int, servers: int) -> list[list[Happening]]:
         shares: list[list[Happening]] = [[] for _ in range(servers)]
         for first, town in like(self.recording, npcs, self._seed):
-            homes = [home_of(f"npc-{first + one}") % servers for one in range(town.npcs)]
+            homes = [hash_of(f"npc-{first + one}") % servers for one in range(town.npcs)]
             for one in town.happenings:
                 shares[homes[one.npc]].append(one._replace(npc=first + one.npc))
         return [sorted(share) for share in shares]
