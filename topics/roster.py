@@ -22,6 +22,8 @@ class Roster:
     """NPCs by id and by name; `put` and `remove` keep both in step."""
 
     def __init__(self, entries: Iterable[RosterEntry] = ()) -> None:
+        self.version = 0
+        """Grows with every change."""
         self._by_id: dict[str, RosterEntry] = {}
         self._by_name: dict[str, list[_Claim]] = {}
         for entry in entries:
@@ -39,6 +41,7 @@ class Roster:
     def put(self, entry: RosterEntry) -> None:
         """Adds an NPC, or takes the newer entry of one that is known."""
         self.remove(entry.npc_id)
+        self.version += 1
         self._by_id[entry.npc_id] = entry
         for name in _folded_names(entry):
             insort(self._by_name.setdefault(name, []), _claim(entry))
@@ -48,6 +51,7 @@ class Roster:
         entry = self._by_id.pop(npc_id, None)
         if entry is None:
             return
+        self.version += 1
         for name in _folded_names(entry):
             claims = self._by_name[name]
             claims.remove(_claim(entry))

@@ -19,6 +19,7 @@ import msgspec
 
 from streams.filter.cadence import Cadence
 from streams.filter.decide import Policy, decide, difference, is_stale
+from streams.filter.familiar import Familiar
 from streams.filter.members import continuing, members_of
 from streams.filter.pace import Pace
 from streams.filter.place import place
@@ -92,6 +93,7 @@ class GroupFilter:
         self._max_members = max_members
         self._cadence = Cadence(policy.stale_data_threshold, policy.force_refresh_interval)
         self._pace = Pace(policy.force_refresh_interval)
+        self._familiar = Familiar(world.roster, world.players)
         self._confirmed: dict[str, float] = {}
         self._pending: dict[str, Pending] = {}
 
@@ -117,6 +119,7 @@ class GroupFilter:
 
     def profile_changed(self, npc_id: str, state: GroupState, issued_at: float) -> Observation:
         """Look again at an NPC nobody reports on just now: did a member's profile arrive?"""
+        self._familiar.forget(npc_id)
         members = {member.id: member for member in map(self._refreshed, state.desired.members)}
         desired = msgspec.structs.replace(state.desired, members=tuple(members.values()))
         if difference(state.desired, desired) is None:
@@ -152,24 +155,37 @@ class GroupFilter:
         self._confirmed.clear()
         self._pending.clear()
         self._cadence.forget_all()
+        self.forget_looks()
+
+    def forget_looks(self) -> None:
+        """Look the members of every NPC up again with its next snapshot."""
+        self._familiar.forget_all()
 
     def _desired(self, snapshot: Snapshot, state: GroupState | None, home: str | None) -> Desired:
-        world = self._world
-        before = state.desired.members if state else ()
-        members = members_of(snapshot, world.roster, world.players)
         desired = Desired(
-            members=continuing(before, members, self._max_members),
-            location=place(snapshot.location, snapshot.position, home, world.locations)
+            members=self._members(snapshot, state),
+            location=place(snapshot.location, snapshot.position, home, self._world.locations)
             or (state.desired.location if state else ""),
             action=snapshot.action,
         )
         return self._without_flaps(snapshot, desired, state) if self._settle and state else desired
+
+    def _members(self, snapshot: Snapshot, state: GroupState | None) -> tuple[Member, ...]:
+        if state is not None and self._familiar.is_same(snapshot):
+            return state.desired.members
+        heard = self._familiar.heard()
+        before = state.desired.members if state else ()
+        found = members_of(snapshot, self._world.roster, self._world.players)
+        self._familiar.remember(snapshot, heard)
+        return continuing(before, found, self._max_members)
 
     def _without_flaps(self, snapshot: Snapshot, desired: Desired, state: GroupState) -> Desired:
         pending = self._pending.pop(snapshot.npc_id, {})
         desired, waiting = settled(
             state.desired, desired, pending, snapshot.observed_at, self._settle
         )
+        if waiting or pending:
+            self._familiar.forget(snapshot.npc_id)
         if waiting:
             self._pending[snapshot.npc_id] = waiting
         # Who has not left for good may be there beside who has come for good.

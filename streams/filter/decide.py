@@ -72,6 +72,8 @@ def is_stale(state: GroupState, now: float, stale_after: float) -> bool:
 
 def difference(before: Desired, after: Desired) -> Reason | None:
     """What differs most between two desired states. The order of members is no difference."""
+    if before == after:
+        return None
     if _people(before.members) != _people(after.members) and not _same_names(before, after):
         return Reason.MEMBERS
     if before.location != after.location:

@@ -30,6 +30,8 @@ class Player:
     description: str = ""
     last_seen: float = 0.0
     saved_at: float = 0.0
+    changed_at: int = 0
+    """The cache's version when its name, description or right to its name changed last."""
 
 
 def is_unknown(description: str) -> bool:
@@ -41,6 +43,10 @@ class PlayerCache:
     """Players by id and by name (any case); of two players with one name the last seen wins."""
 
     def __init__(self, ttl: float) -> None:
+        self.version = 0
+        """Grows with everything that may change whom a name or an id means, or what is known."""
+        self.lost_at = 0
+        """The version at which somebody was forgotten last, or gave up a name."""
         self._ttl = ttl
         self._players: dict[str, Player] = {}
         # Who has each name, the last seen at the end.
@@ -72,6 +78,12 @@ class PlayerCache:
         player = self._players.get(player_id)
         return player.description if player else ""
 
+    def changed_at(self, told: str) -> int:
+        """The version at which changed last whom a name or an id means; who was lost counts not."""
+        player = self._players.get(told)
+        holder = self._players.get(self.id_of(told) or "")
+        return max(player.changed_at if player else 0, holder.changed_at if holder else 0)
+
     def learn(self, profile: PlayerProfile, at: float) -> bool:
         """Take in a profile published at `at`; True when it tells a group something new.
 
@@ -83,6 +95,7 @@ class PlayerCache:
         if is_unknown(profile.description) or profile.description == player.description:
             return False
         player.description = profile.description
+        self._touch(player)
         return True
 
     def see(self, player_id: str, name: str, at: float) -> bool:
@@ -117,6 +130,8 @@ class PlayerCache:
         self._asked_for.pop(player_id, None)
         if player:
             self._take_name(player)
+            self.version += 1
+            self.lost_at = self.version
 
     def expire(self, now: float) -> list[str]:
         """Forget whom nobody saw for the TTL; their ids."""
@@ -152,12 +167,27 @@ class PlayerCache:
         player = self._players.get(player_id)
         if player is None:
             player = self._players[player_id] = Player(player_id, name)
+            self._touch(player)
             if not self._holders.get(fold(name)):
                 self._give_name(player, name)
-        if name not in ("", player_id):
-            self._take_name(player)
-            self._give_name(player, name)
+        if name not in ("", player_id) and not self._has_name(player, name):
+            self._rename(player, name)
         return player
+
+    def _has_name(self, player: Player, name: str) -> bool:
+        """Whether it is called so already, and the name means it and nobody else."""
+        return player.name == name and self.id_of(name) == player.id
+
+    def _rename(self, player: Player, name: str) -> None:
+        if fold(player.name) != fold(name):
+            self.lost_at = self.version + 1
+        self._take_name(player)
+        self._give_name(player, name)
+        self._touch(player)
+
+    def _touch(self, player: Player) -> None:
+        self.version += 1
+        player.changed_at = self.version
 
     def _give_name(self, player: Player, name: str) -> None:
         player.name = name

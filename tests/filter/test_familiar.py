@@ -1,0 +1,170 @@
+"""What is remembered of a look at an NPC never changes what is decided."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.filter.core import GroupFilter, Observation, World
+from streams.filter.decide import Policy
+from streams.filter.familiar import Familiar
+from streams.filter.players import PlayerCache
+from streams.filter.state import GroupState
+from topics.models import PlayerProfile, PlayerRef, RosterEntry, Snapshot, Source
+from topics.roster import Roster
+
+NPCS = ("npc-1", "npc-2")
+NAMES = ("Ann", "ann", "Bob", "p1")
+IDS = ("p1", "p2")
+CLUSTERS = ((), ("Ann",), ("Ann", "Bob"), ("ann", "p1"), ("Bob", "npc-2"))
+
+names, ids = st.sampled_from(NAMES), st.sampled_from(IDS)
+refs = st.builds(PlayerRef, id=ids, name=names) | st.builds(
+    lambda one: PlayerRef(id=one, name=one), ids
+)
+snapshots = st.builds(
+    Snapshot,
+    npc_id=st.sampled_from(NPCS),
+    observed_at=st.just(0.0),
+    cluster=st.sampled_from(CLUSTERS),
+    nearby_players=st.just(()) | refs.map(lambda one: (one,)),
+)
+profiles = st.builds(
+    PlayerProfile, player_id=ids, name=names, description=st.sampled_from(["", "tall", "small"])
+)
+entries = st.builds(
+    RosterEntry, npc_id=st.sampled_from([*NPCS, "npc-3"]), name=names, description=names
+)
+
+
+class Side:
+    """A filter with its own world and states; `forgetful`: it remembers no look."""
+
+    def __init__(self, settle: float, *, forgetful: bool) -> None:
+        self.world = World(Roster(), {}, PlayerCache(30.0))
+        self.core = GroupFilter(self.world, Policy(), settle, max_members=3)
+        self.states: dict[str, GroupState] = {}
+        self._forgetful = forgetful
+
+    def take(self, step: object, number: int) -> Observation | bool | list[str] | None:
+        """One thing that happens, at three seconds times `number`."""
+        now = 3.0 * number
+        if self._forgetful:
+            self.core.forget_looks()
+        match step:
+            case Snapshot():
+                return self._observe(step, now, number)
+            case PlayerProfile():
+                return self.world.players.learn(step, now)
+            case RosterEntry():
+                self.world.roster.put(step)
+            case str() if step in NPCS and step in self.states:
+                return self._kept(step, self.core.profile_changed(step, self.states[step], now))
+            case str() if step in IDS:
+                self.world.players.forget(step)
+            case float():
+                return self.world.players.expire(now)
+        return None
+
+    def _observe(self, snapshot: Snapshot, now: float, number: int) -> Observation:
+        seen = Snapshot(
+            npc_id=snapshot.npc_id,
+            observed_at=now,
+            cluster=snapshot.cluster,
+            nearby_players=snapshot.nearby_players,
+        )
+        source = Source(topic="npc-snapshots", partition=0, offset=number)
+        state = self.states.get(snapshot.npc_id)
+        return self._kept(snapshot.npc_id, self.core.observe(seen, state, source, now))
+
+    def _kept(self, npc_id: str, seen: Observation) -> Observation:
+        if seen.state:
+            self.states[npc_id] = seen.state
+        return seen
+
+
+happenings = st.lists(
+    snapshots | snapshots | profiles | entries | st.sampled_from([*NPCS, *IDS]) | st.just(0.0),
+    min_size=10,
+    max_size=60,
+)
+
+
+@settings(max_examples=600)
+@given(happenings, st.sampled_from([0.0, 5.0]))
+def test_a_filter_that_remembers_looks_decides_as_one_that_forgets_each(
+    steps: Sequence[object], settle: float
+) -> None:
+    remembering, forgetful = (Side(settle, forgetful=each) for each in (False, True))
+
+    for number, step in enumerate(steps, 1):
+        assert forgetful.take(step, number) == remembering.take(step, number)
+
+
+def _look(*cluster: str) -> Snapshot:
+    return Snapshot(npc_id="npc-1", observed_at=0.0, cluster=cluster)
+
+
+def _familiar(**roster: str) -> Familiar:
+    entries = [RosterEntry(npc_id=npc_id, name=name) for npc_id, name in roster.items()]
+    return Familiar(Roster(entries), PlayerCache(30.0))
+
+
+def test_the_same_people_are_familiar() -> None:
+    familiar = _familiar()
+    familiar.remember(_look("Ann"), familiar.heard())
+
+    assert familiar.is_same(_look("Ann"))
+    assert not familiar.is_same(_look("Ann", "Bob"))
+
+
+CHANGES: list[tuple[str, Callable[[Familiar], object], bool]] = [
+    ("of her", lambda one: one.players.see("p1", "Ann", 1.0), False),
+    ("of somebody else", lambda one: one.players.see("p2", "Bob", 1.0), True),
+    ("of an NPC", lambda one: one.roster.put(RosterEntry(npc_id="npc-9", name="Eve")), False),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "is_same"), [c[1:] for c in CHANGES], ids=[c[0] for c in CHANGES]
+)
+def test_she_is_familiar_until_something_is_heard(
+    change: Callable[[Familiar], object], is_same: bool
+) -> None:
+    familiar = _familiar()
+    familiar.remember(_look("Ann"), familiar.heard())
+
+    change(familiar)
+
+    assert is_same == familiar.is_same(_look("Ann"))
+
+
+def test_nobody_is_familiar_once_somebody_was_forgotten() -> None:
+    familiar = _familiar()
+    familiar.players.see("p2", "Bob", 1.0)
+    familiar.remember(_look("Ann"), familiar.heard())
+
+    familiar.players.forget("p2")
+
+    assert not familiar.is_same(_look("Ann"))
+
+
+def test_seeing_the_same_player_again_is_no_news() -> None:
+    familiar = _familiar()
+    familiar.players.see("p1", "Ann", 1.0)
+    before = familiar.heard()
+
+    familiar.players.see("p1", "Ann", 2.0)
+
+    assert before == familiar.heard()
+
+
+def test_nobody_is_familiar_once_a_player_has_given_up_a_name() -> None:
+    familiar = _familiar()
+    familiar.players.see("p1", "Ann", 1.0)
+    familiar.remember(_look("Ann"), familiar.heard())
+
+    familiar.players.see("p1", "Bob", 2.0)
+
+    assert not familiar.is_same(_look("Ann"))
