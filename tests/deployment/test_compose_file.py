@@ -21,7 +21,8 @@ ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads(Path(__file__).with_name("compose-spec.schema.json").read_text())
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-LONG_RUNNING = ["kafka", "letta-db", "letta", *Role]
+LONG_RUNNING = ["kafka", "letta-db", "letta", *Role, "lag", "prometheus", "grafana"]
+KEEP_NOTHING = ["letta", "lag"]  # the data of Letta is its database's
 
 
 def test_the_file_is_valid_compose() -> None:
@@ -30,7 +31,7 @@ def test_the_file_is_valid_compose() -> None:
     jsonschema.validate(without_anchors, SCHEMA)
 
 
-def test_kafka_letta_its_database_and_a_worker_for_each_role_are_there() -> None:
+def test_kafka_letta_a_worker_for_each_role_and_what_watches_them_are_there() -> None:
     assert set(LONG_RUNNING) <= set(SERVICES)
 
 
@@ -44,7 +45,7 @@ def test_every_image_is_pinned(name: str) -> None:
 
 @pytest.mark.parametrize("name", LONG_RUNNING)
 def test_every_long_running_service_has_a_health_check_and_keeps_its_data(name: str) -> None:
-    if name != "letta":  # its data is the database's
+    if name not in KEEP_NOTHING:
         assert SERVICES[name]["volumes"]
     assert SERVICES[name]["healthcheck"]["test"]
     assert SERVICES[name]["restart"] == "unless-stopped"
@@ -66,11 +67,11 @@ def test_every_variable_of_ours_is_one_a_worker_reads() -> None:
     assert set(SERVICES["filter"]["environment"]) <= fields
 
 
-@pytest.mark.parametrize("name", ["topics", "tools", *Role])
+@pytest.mark.parametrize("name", ["topics", "tools", "lag", *Role])
 def test_every_command_exists(name: str) -> None:
     assert SERVICES[name]["command"][0] in COMMANDS
 
 
-@pytest.mark.parametrize("name", ["kafka", "letta"])
+@pytest.mark.parametrize("name", ["kafka", "letta", "prometheus", "grafana"])
 def test_published_ports_are_open_on_loopback_only(name: str) -> None:
     assert all(port.startswith("127.0.0.1:") for port in SERVICES[name]["ports"])
