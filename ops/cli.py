@@ -37,6 +37,7 @@ COMMANDS = {
     "check": Entry("ops.check:check", "Tell whether everything is in place."),
     "lag": Entry("ops.lag.command:lag", "How far behind each consumer group is."),
     "explain": Entry("ops.explain.command:explain", "Why an NPC's memory is as it is."),
+    "replay": Entry("ops.replay.command:replay", "A stretch of a topic once more."),
     "block": Entry("ops.history.command:block", "What an NPC's memory was, and how it changed."),
     "dead-letters": Entry("ops.dead_letters.command:dead_letters", "What failed, and another try."),
     "layout": Entry("ops.layout.command:layout", "Where NPCs keep their notes; move them."),
