@@ -1,0 +1,3 @@
+from tests.ops.conftest import connection
+
+__all__ = ["connection"]
