@@ -15,18 +15,17 @@ from ops.history.command import NpcId
 from ops.moment import Moment
 from ops.replay import files, regression, view
 from ops.replay.comparison import Comparison, Tally
-from ops.replay.dry_run import Decision, DryRun
+from ops.replay.dry_run import DECIDED, Decision, DryRun
 from ops.replay.reading import Wanted
 from ops.replay.republish import Pace, Shift, republish
 from ops.replay.settings import WrongSettingError, assignments, changed
 from ops.replay.source import FileSource, Source, TopicSource, heard, shown
+from ops.replay.undisturbed import undisturbed
 from ops.tables import missing_topics
 from streams.filter.core import SnapshotOutcome
 from streams.settings import Settings
-from topics.catalogue import BY_NAME, NPC_SNAPSHOTS, WORLD_SNAPSHOTS
+from topics.catalogue import BY_NAME, NPC_SNAPSHOTS
 from topics.connection import KafkaConnection
-
-DRY_TOPICS = (NPC_SNAPSHOTS, WORLD_SNAPSHOTS)
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _THERE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -138,7 +137,7 @@ def replay(
         raise click.UsageError("--from is a stretch already; --since, --until, --offsets are not.")
     if sum(map(bool, (export, keep_as, into, dry_run))) > 1:
         raise click.UsageError("One of --dry-run, --export, --keep-as and --into at a time.")
-    with shown_progress() as progress:
+    with shown_progress() as progress, undisturbed():
         source = _source(topic, file, since, until, dict(offsets), npc_id, state, progress)
         if into is not None:
             _publish(source, into, Pace(speed), is_now=is_now, live=live, progress=progress)
@@ -205,8 +204,8 @@ def _decide(
     plot: Path | None,
 ) -> None:
     head = source.head
-    if head.topic not in DRY_TOPICS:
-        raise Failure(f"no decision is made on {head.topic}, only on {' and '.join(DRY_TOPICS)}.")
+    if head.topic not in DECIDED:
+        raise Failure(f"no decision is made on {head.topic}, only on {' and '.join(DECIDED)}.")
     current = _settings(Settings(), head.settings)
     if others and compare:
         raise click.UsageError("--set compares with the settings as they are, --compare any two.")

@@ -26,11 +26,11 @@ class Tally:
 
     def add(self, decision: Decision) -> None:
         """One more decision."""
-        self.outcomes[decision.outcome.value] += 1
+        self.outcomes[decision.outcome] += 1
         if decision.reason is None:
             return
         writes = decision.writes
-        self.reasons[decision.reason.value] += 1
+        self.reasons[decision.reason] += 1
         self.writes += writes
         self.calls_by_minute[int(decision.observed_at // MINUTE)] += 1 + writes
 

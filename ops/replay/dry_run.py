@@ -12,7 +12,7 @@ earlier part of the stretch led to. Roster, locations and profiles come first, a
 time of the replay. Not played: surveys and verifications, which depend on no snapshot.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -36,13 +36,16 @@ from topics.decode import (
     decode_location,
     decode_profile,
     decode_roster_entry,
-    decode_snapshot,
     decode_world,
 )
+from topics.glimpse import Glimpses
 from topics.models import Desired, Location, PlayerProfile, Reason, Snapshot, Source
 from topics.roster import Roster
 from topics.text import fold
 from topics.world import split
+
+DECIDED = (NPC_SNAPSHOTS, WORLD_SNAPSHOTS)
+"""Topics on which decisions are made."""
 
 EXPIRY_SECONDS = 30.0
 RECALL_SECONDS = 5.0
@@ -127,6 +130,7 @@ class DryRun:
         self._players = PlayerCache(settings.player_cache_ttl)
         for profile, at in known.profiles.values():
             self._players.learn(profile, at)
+        self._glimpses = Glimpses()
         self._states: dict[str, GroupState] = {}
         self._core = GroupFilter(
             World(known.roster, known.locations, self._players),
@@ -137,30 +141,30 @@ class DryRun:
         )
         self._newest = self._expired_at = self._recalled_at = 0.0
 
-    def take(self, record: Stored) -> Iterator[Decision]:
+    def take(self, record: Stored) -> Sequence[Decision]:
         """The decisions on one record."""
-        if record.value is None or record.topic not in (NPC_SNAPSHOTS, WORLD_SNAPSHOTS):
-            return
-        source = Source(topic=record.topic, partition=record.partition, offset=record.offset)
+        if record.value is None or record.topic not in DECIDED:
+            return ()
         at = record.timestamp / 1000
+        source = Source(topic=record.topic, partition=record.partition, offset=record.offset)
         try:
-            for snapshot in self._snapshots(record, record.value, at):
-                yield self._decide(snapshot, source)
+            told = self._snapshots(record, record.value, at)
+            made = [self._decide(snapshot, source) for snapshot in told]
         except DecodeError as error:
             npc_id = (record.key or b"").decode(errors="backslashreplace")
-            yield Decision(source, npc_id, at, SnapshotOutcome.DEAD_LETTER, error=str(error))
+            return [Decision(source, npc_id, at, SnapshotOutcome.DEAD_LETTER, error=str(error))]
         if self._newest - self._recalled_at >= RECALL_SECONDS:
-            yield from self._tick()
+            made += self._tick()
+        return made
 
-    def _snapshots(self, record: Stored, value: bytes, at: float) -> Iterator[Snapshot]:
+    def _snapshots(self, record: Stored, value: bytes, at: float) -> Iterable[Snapshot]:
         if record.topic == WORLD_SNAPSHOTS:
-            yield from split(decode_world(value, at), self._known.roster)
-            return
-        snapshot = decode_snapshot(record.key, value, at)
+            return split(decode_world(value, at), self._known.roster)
+        snapshot = self._glimpses.of(record.key, value, at)
         ahead = snapshot.observed_at - at
         if ahead > self._max_ahead:
             raise DecodeError(f"observed_at: {ahead:.0f} s ahead of the record's own time")
-        yield snapshot
+        return (snapshot,)
 
     def _decide(self, snapshot: Snapshot, source: Source) -> Decision:
         npc_id, now = snapshot.npc_id, snapshot.observed_at

@@ -59,15 +59,13 @@ class Pace:
 
 @dataclass(slots=True)
 class Shift:
-    """Moves the times in values by as much as the first record is old."""
+    """Moves the times in values by as much as the first of them is old."""
 
     now: Callable[[], float] = time.time
     _by: float | None = None
 
     def moved(self, record: Stored) -> bytes | None:
         """The value with later times."""
-        if self._by is None:
-            self._by = self.now() - record.timestamp / 1000
         if record.value is None:
             return None
         try:
@@ -80,8 +78,13 @@ class Shift:
         for name in TIMES:
             at = told.get(name)
             if isinstance(at, int | float) and not isinstance(at, bool):
-                told[name] = round(at + (self._by or 0.0), 3)
+                told[name] = round(self._later_than(at), 3)
         return orjson.dumps(told)
+
+    def _later_than(self, at: float) -> float:
+        if self._by is None:
+            self._by = self.now() - at
+        return at + self._by
 
 
 async def republish(

@@ -115,7 +115,7 @@ class GroupFilter:
         judged = self._judge(
             snapshot.npc_id, snapshot.observed_at, desired, state, source, issued_at
         )
-        return replace(judged, sightings=sightings)
+        return replace(judged, sightings=sightings) if sightings else judged
 
     def profile_changed(self, npc_id: str, state: GroupState, issued_at: float) -> Observation:
         """Look again at an NPC nobody reports on just now: did a member's profile arrive?"""

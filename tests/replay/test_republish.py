@@ -53,7 +53,7 @@ def test_a_replay_of_a_replay_is_marked_once() -> None:
     assert len(set(names)) == len(names)
 
 
-def test_times_move_by_the_age_of_the_first_record() -> None:
+def test_times_move_by_the_age_of_the_first_one() -> None:
     shift = Shift(now=lambda: 1000.0)
     values = [orjson.dumps({"observed_at": at, "action": "idle"}) for at in (100.0, 103.5)]
 
