@@ -9,6 +9,7 @@ from ops.bench.letta import letta
 from ops.bench.memory import memory
 from ops.bench.modes import modes
 from ops.bench.predict import predict
+from ops.bench.replay import replay
 from ops.bench.scale.command import scale
 from ops.bench.simulate import simulate
 
@@ -27,5 +28,6 @@ bench.add_command(load)
 bench.add_command(memory)
 bench.add_command(modes)
 bench.add_command(predict)
+bench.add_command(replay)
 bench.add_command(scale)
 bench.add_command(simulate)

@@ -65,6 +65,14 @@ def ensure_letta_alone(stack: ExitStack, progress: Progress) -> Servers:
     return servers
 
 
+def ensure_kafka_alone(stack: ExitStack, progress: Progress) -> Servers:
+    """The same for what needs no Letta."""
+    servers = _named_servers()
+    if not servers.broker:
+        _ensure_kafka(servers, stack, progress, keep=False)
+    return servers
+
+
 def _named_servers() -> Servers:
     first, *more = Settings().letta_servers
     if more:
