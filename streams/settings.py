@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     Kafka record of 1 MiB."""
 
     letta_url: str = "http://127.0.0.1:8283"
-    """Where Letta answers. Several servers, separated by commas, share the NPCs by partition; a
+    """Where Letta answers. Several servers, separated by commas, share the NPCs by hash; a
     roster entry's `letta` may name the one of its NPC (docs/operations.md)."""
 
     letta_token_file: Path | None = None

@@ -98,7 +98,7 @@ class RosterEntry(Model, frozen=True, kw_only=True):
     """An NPC of the game; topic `npc-roster`.
 
     Without `agent_id` it is the Letta agent tagged `npc:<npc_id>`. `letta`: the URL of its Letta
-    server, where there are several; without, it goes by the NPC's partition.
+    server, where there are several; without, it goes by the hash of the id.
     """
 
     npc_id: str

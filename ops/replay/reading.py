@@ -20,10 +20,10 @@ from topics.encode import encode_key
 
 KNOWN_TOPICS = (NPC_ROSTER, LOCATIONS, PLAYER_PROFILES)
 
-_AHEAD = 20_000
+_AHEAD = 4_000
 """Records of a partition that may wait for the others."""
 
-_FETCH_BYTES = 4 * 1024 * 1024
+_FETCH_BYTES = 1024 * 1024
 
 OnProgress = Callable[[int, int], None]
 
