@@ -1,7 +1,7 @@
 """`rollcall bench replay`: how fast a dry run goes through a topic, and how much memory it needs.
 
 A town plays as fast as it can into topics of its own; a dry run in a process of its own decides it
-all. Memory is that process's largest resident set, after a tenth of the records, after half and after all.
+all. Memory is that process's largest resident set, after a tenth of the records, half and all.
 """
 
 import asyncio
