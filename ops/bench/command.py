@@ -4,6 +4,7 @@ import click
 
 from ops.bench.carry.command import carry, idle, load
 from ops.bench.edits import edits
+from ops.bench.explain import explain
 from ops.bench.faults import faults
 from ops.bench.letta import letta
 from ops.bench.memory import memory
@@ -21,6 +22,7 @@ def bench() -> None:
 
 bench.add_command(carry)
 bench.add_command(edits)
+bench.add_command(explain)
 bench.add_command(faults)
 bench.add_command(idle)
 bench.add_command(letta)

@@ -14,7 +14,7 @@ it, which is what the filter's Table holds.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -195,8 +195,3 @@ def _place(source: Source) -> Place:
 
 def _source(place: Place) -> Source:
     return Source(topic=place[0], partition=place[1], offset=place[2])
-
-
-def last(accounts: Iterable[Account], count: int) -> list[Account]:
-    """The newest so many."""
-    return list(accounts)[-count:]

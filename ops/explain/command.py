@@ -4,11 +4,13 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
+from typing import Self
 
 import click
 from rich.console import Console
 
-from ops.explain.account import Account, Fate, Place, accounts, last
+from ops.explain.account import Account, Fate, accounts
+from ops.explain.looking import Told, looks
 from ops.explain.reading import REACH, Reader
 from ops.explain.view import document, lines
 from ops.failure import Failure
@@ -20,6 +22,9 @@ from topics.connection import KafkaConnection
 
 DEFAULT_REACH = 3600.0
 """Seconds looked back without --since."""
+
+CADENCE = 6.0
+"""Seconds looked back first for each snapshot wanted: a game tells of an NPC every three."""
 
 PAUSE = 2.0
 """Seconds between two looks with --follow."""
@@ -55,7 +60,7 @@ def explain(
         asyncio.run(_follow(npc_id, as_json=as_json, only_sent=only_sent))
         return
     begin = time.time() - DEFAULT_REACH if since is None else since
-    found = last(_wanted(asyncio.run(_read(npc_id, begin)), only_sent), count)
+    found = asyncio.run(_newest(npc_id, begin, count, only_sent=only_sent))
     if not found:
         raise Failure(f"no snapshot of {npc_id} has come since {iso(begin)}.")
     if as_json:
@@ -68,34 +73,50 @@ def _wanted(found: Sequence[Account], only_sent: bool) -> list[Account]:
     return [one for one in found if not only_sent or one.fate is not Fate.SUPPRESSED]
 
 
-async def _read(npc_id: str, since: float) -> list[Account]:
-    settings = Settings()
-    before = 1.5 * settings.force_refresh_interval + REACH
-    reader = Reader(KafkaConnection.from_environment(), npc_id, since, before)
-    evidence = await reader.read()
-    return list(accounts(evidence, Policy.of(settings), settings.settle_seconds))
+async def _newest(npc_id: str, since: float, count: int, *, only_sent: bool) -> list[Account]:
+    """The newest so many; most often a short look back finds them."""
+    asked = await _Asked.about(npc_id)
+    for begin in looks(since, time.time(), CADENCE * count):
+        found = await asked.accounts(begin)
+        # What the first one met is not known: it stood on the topics before.
+        wanted = _wanted(found if begin == since else found[1:], only_sent)
+        if len(wanted) >= count:
+            break
+    return wanted[-count:]
+
+
+class _Asked:
+    """An NPC asked about, under the settings of this environment."""
+
+    def __init__(self, reader: Reader, settings: Settings) -> None:
+        self._reader = reader
+        self._policy, self._settle = Policy.of(settings), settings.settle_seconds
+
+    @classmethod
+    async def about(cls, npc_id: str) -> Self:
+        settings = Settings()
+        before = 1.5 * settings.force_refresh_interval + REACH
+        asked = cls(Reader(KafkaConnection.from_environment(), npc_id, before), settings)
+        await asked._reader.begin()
+        return asked
+
+    async def accounts(self, since: float) -> list[Account]:
+        """All snapshots since then."""
+        evidence = await self._reader.read(since)
+        return list(accounts(evidence, self._policy, self._settle))
 
 
 async def _follow(npc_id: str, *, as_json: bool, only_sent: bool) -> None:
     """Each snapshot once what became of it is known, or has been waited for long enough."""
-    since, told = time.time() - PAUSE, set[Place]()
+    asked, told = await _Asked.about(npc_id), Told(time.time() - PAUSE)
     while True:
-        for one in await _read(npc_id, since):
-            if one.seen.place in told or not _is_settled(one):
-                continue
-            told.add(one.seen.place)
-            if not _wanted([one], only_sent):
-                continue
+        found = await asked.accounts(told.since)
+        for one in _wanted(told.take(found, time.time()), only_sent):
             if as_json:
                 click.echo(json.dumps(document(one)))
             else:
                 _print([one])
         await asyncio.sleep(PAUSE)
-
-
-def _is_settled(one: Account) -> bool:
-    is_old = time.time() - one.seen.at > 3 * PAUSE
-    return is_old or (one.sent is not None and one.sent.result is not None)
 
 
 def _print(found: Sequence[Account]) -> None:

@@ -3,12 +3,14 @@
 Roster, locations and players are those of now: what they were when a snapshot came stands nowhere.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from time import time
-from typing import Any
+from typing import Any, TypeVar
 
 from ops.explain.account import Evidence, Place, Seen
 from ops.records import records
+from ops.replay.undisturbed import undisturbed
 from ops.tables import demand_topics, read_models, silence_client
 from streams.filter.core import World
 from streams.filter.players import PlayerCache
@@ -46,28 +48,35 @@ _TOPICS = (
 )
 
 
+_Found = TypeVar("_Found")
+
+
 class Reader:
-    """Reads what the topics have of one NPC since some time; seconds since the epoch."""
+    """Reads what the topics have of one NPC."""
 
-    def __init__(
-        self, connection: KafkaConnection, npc_id: str, since: float, before: float = 0.0
-    ) -> None:
-        """`before`: seconds before `since` from which commands are read."""
-        self._connection, self._npc_id = connection, npc_id
-        self._since, self._before = since, before
+    def __init__(self, connection: KafkaConnection, npc_id: str, before: float = 0.0) -> None:
+        """`before`: how many seconds earlier than snapshots commands are read."""
+        self._connection, self._npc_id, self._before = connection, npc_id, before
 
-    async def read(self) -> Evidence:
-        """A Failure where a topic is missing or cannot be read."""
+    async def begin(self) -> None:
+        """Learn the world. A Failure where a topic is missing or cannot be read."""
         silence_client()
         await demand_topics(self._connection, _TOPICS)
-        world = await self._world()
-        results = {one.command_id: one async for one in self._results()}
-        commands = [one async for one in self._commands()]
-        letters = {place: error async for place, error in self._dead_letters()}
-        seen = [one async for one in self._snapshots()]
-        return Evidence(seen, commands, results, letters, world)
+        self._world = await self._read_world()
 
-    async def _world(self) -> World:
+    async def read(self, since: float) -> Evidence:
+        """What there is since some time, seconds since the epoch. A Failure as above."""
+        with undisturbed():
+            seen, commands, results, letters = await asyncio.gather(
+                _all(self._snapshots(since)),
+                _all(self._commands(since - self._before)),
+                _all(self._results(since - self._before)),
+                _all(self._dead_letters(since)),
+            )
+        by_id = {one.command_id: one for one in results}
+        return Evidence(seen, commands, by_id, dict(letters), self._world)
+
+    async def _read_world(self) -> World:
         npcs, _ = await read_models(self._connection, NPC_ROSTER, decode_roster_entry)
         locations, _ = await read_models(self._connection, LOCATIONS, decode_location)
         profiles, _ = await read_models(self._connection, PLAYER_PROFILES, decode_profile)
@@ -76,8 +85,8 @@ class Reader:
             players.learn(profile, time())
         return World(Roster(npcs.values()), locations, players)
 
-    async def _snapshots(self) -> AsyncIterator[Seen]:
-        async for record in self._records(NPC_SNAPSHOTS, self._since):
+    async def _snapshots(self, since: float) -> AsyncIterator[Seen]:
+        async for record in self._records(NPC_SNAPSHOTS, since):
             at, place = record.timestamp / 1000, (record.topic, record.partition, record.offset)
             if record.value is None:
                 continue
@@ -86,8 +95,8 @@ class Reader:
             except DecodeError as error:
                 yield Seen(place, at, None, str(error))
 
-    async def _commands(self) -> AsyncIterator[UpdateCommand]:
-        async for record in self._records(NPC_UPDATE_COMMANDS, self._since - self._before):
+    async def _commands(self, since: float) -> AsyncIterator[UpdateCommand]:
+        async for record in self._records(NPC_UPDATE_COMMANDS, since):
             try:
                 command = decode_command(record.value or b"")
             except DecodeError:
@@ -95,15 +104,15 @@ class Reader:
             if command.npc_id == self._npc_id:
                 yield command
 
-    async def _results(self) -> AsyncIterator[UpdateResult]:
-        async for record in self._records(NPC_UPDATE_RESULTS, self._since - self._before):
+    async def _results(self, since: float) -> AsyncIterator[UpdateResult]:
+        async for record in self._records(NPC_UPDATE_RESULTS, since):
             try:
                 yield decode_result(record.value or b"")
             except DecodeError:
                 continue
 
-    async def _dead_letters(self) -> AsyncIterator[tuple[Place, str]]:
-        async for record in self._records(DEAD_LETTERS, self._since):
+    async def _dead_letters(self, since: float) -> AsyncIterator[tuple[Place, str]]:
+        async for record in self._records(DEAD_LETTERS, since):
             letter = parse_headers(record.headers)
             if letter.partition is not None and letter.offset is not None:
                 yield (letter.topic, letter.partition, letter.offset), letter.error
@@ -112,6 +121,10 @@ class Reader:
         key = encode_key(self._npc_id)
         async for record in records(self._connection, topic, key, _quiet, since=since):
             yield record
+
+
+async def _all(found: AsyncIterator[_Found]) -> list[_Found]:
+    return [one async for one in found]
 
 
 def _quiet(_done: int, _total: int) -> None:

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from ops.explain.account import Account, Evidence, Fate, Seen, accounts, last
+from ops.explain.account import Account, Evidence, Fate, Seen, accounts
 from ops.explain.view import document, lines
 from streams.filter.core import World
 from streams.filter.decide import Policy
-from tests.filter.town import ALICE, BOB, NOON, NPC, OTTO, PLACES, Filter, players, roster, snapshot
+from tests.filter.town import ALICE, BOB, NOON, OTTO, PLACES, Filter, players, roster, snapshot
 from topics.models import (
     Outcome,
     PlayerRef,
@@ -170,10 +170,3 @@ def test_text_of_players_cannot_act_on_the_terminal() -> None:
     told = story((0, ()), (3, (evil,)))
 
     assert "\x1b" not in shown(told.accounts()[-1])
-
-
-def test_the_newest_are_kept() -> None:
-    found = story((0, (ALICE,)), (3, (ALICE,)), (6, (ALICE,))).accounts()
-
-    assert found[1:] == last(found, 2)
-    assert NPC == found[0].seen.snapshot.npc_id if found[0].seen.snapshot else False
