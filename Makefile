@@ -42,7 +42,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@touch $@
 
 lock: $(INSTALLED)
-	$(BIN)/uv pip compile pyproject.toml --extra embedded --extra plots --group dev --group build \
+	$(BIN)/uv pip compile pyproject.toml --extra embedded --extra plots --extra tracing --group dev --group build \
 		--universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
 		--no-annotate --upgrade --output-file requirements.lock
 

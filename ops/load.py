@@ -87,7 +87,7 @@ def load(files: tuple[Path, ...], dry_run: bool, prune: bool, as_json: bool) -> 
         description: A baker with flour on both sleeves.
         home_location: market-square # slug of a location
         agent_id: agent-...          # left out: the Letta agent tagged npc:<npc_id>
-        letta: http://letta-2:8283   # left out: by partition, of those in ROLLCALL_LETTA_URL
+        letta: http://letta-2:8283   # left out: by its hash, one of ROLLCALL_LETTA_URL
         enabled: true
     locations:
       - slug: market-square          # required

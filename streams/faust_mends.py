@@ -73,6 +73,11 @@ def when_revoked(app: faust.App, do: Callable[[], None]) -> None:
     _connect(app.on_partitions_revoked, do)
 
 
+def when_recovered(app: faust.App, do: Callable[[], None]) -> None:
+    """Have `do` called whenever a rebalance is over and the Tables stand."""
+    _connect(app.on_rebalance_complete, do)
+
+
 def before_shutdown(app: faust.App, do: Callable[[], Awaitable[None]]) -> None:
     """Have `do` awaited when the worker was told to stop, while everything still runs."""
 

@@ -12,6 +12,8 @@ One registry a process, no NPC ids as labels. The names the seed asked for and w
     error rate           rate(rollcall_errors_total)
 """
 
+from collections.abc import Iterable
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -42,10 +44,22 @@ class Metrics:
         self.decisions = Counter(
             "rollcall_decisions", "Commands sent.", ["reason"], registry=registry
         )
+        self.suppressed = Counter(
+            "rollcall_suppressed",
+            "Snapshots that led to no command, though nothing was wrong with them.",
+            ["why"],
+            registry=registry,
+        )
         self.cache_requests = Counter(
             "rollcall_cache_requests",
             "Look-ups: groups (hit: the picture held, nothing sent), players (hit: known).",
             ["cache", "result"],
+            registry=registry,
+        )
+        self.evictions = Counter(
+            "rollcall_evictions",
+            "Entries forgotten because nobody saw them for long.",
+            ["cache"],
             registry=registry,
         )
         self.states_dropped = Counter(
@@ -71,6 +85,12 @@ class Metrics:
             buckets=_LATENCY,
             registry=registry,
         )
+        self.command_age = Histogram(
+            "rollcall_command_age_seconds",
+            "Time from a command's issue until a writer took it up.",
+            buckets=_FRESHNESS,
+            registry=registry,
+        )
         self.results = Counter(
             "rollcall_results", "Commands finished.", ["outcome"], registry=registry
         )
@@ -92,7 +112,7 @@ class Metrics:
         )
         self.freshness = Histogram(
             "rollcall_memory_freshness_seconds",
-            "Age of a snapshot when the memory it asked for was in place.",
+            "Age of a snapshot when the memory it asked for was in place; no verifications.",
             buckets=_FRESHNESS,
             registry=registry,
         )
@@ -132,12 +152,28 @@ class Metrics:
             ["server"],
             registry=registry,
         )
+        self.rebalances = Counter(
+            "rollcall_rebalances",
+            "Times the worker was given its partitions.",
+            registry=registry,
+        )
+        self.recovery = Gauge(
+            "rollcall_recovery_seconds",
+            "How long the worker was without partitions and Tables last time, its start included.",
+            registry=registry,
+        )
         self.table_entries = Gauge(
             "rollcall_table_entries",
             "Entries held by this worker.",
             ["table"],
             registry=registry,
         )
+
+    def begin_stages(self, stages: Iterable[str]) -> None:
+        """Show these stages at once, with nothing counted: a first error is a rise like any."""
+        for stage in stages:
+            self.errors.labels(stage=stage)
+            self.dead_letters.labels(stage=stage)
 
     def count_conflicts(self, result: UpdateResult) -> None:
         """The conflicts of one result; a repair once for each who made it necessary."""

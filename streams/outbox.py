@@ -13,6 +13,7 @@ from faust.types.tables import TableT
 
 from streams.barrier import OrderedAcks, Taken, acknowledged, delivered
 from topics.dead_letter import headers_for
+from topics.trace import Headers
 from topics.wire import RECORD_LIMIT
 
 KEY_LIMIT = RECORD_LIMIT // 4
@@ -29,7 +30,7 @@ class Record:
     topic: TopicT
     key: Key | None
     value: bytes | None
-    headers: list[tuple[str, bytes]] | None = None
+    headers: Headers | None = None
 
 
 @dataclass(slots=True)

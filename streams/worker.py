@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -16,12 +16,15 @@ import faust
 import structlog
 
 from streams import logs
+from streams.faust_mends import when_recovered, when_revoked
 from streams.filter.agent import FilterAgent
+from streams.filter.judge import DECODERS
 from streams.flusher import leave_process
 from streams.health import Pulse, Work, serve, watch
 from streams.metrics import Metrics
 from streams.preflight import NotReadyError, preflight
 from streams.pulse import keep_looking
+from streams.recovery import Recovery
 from streams.settings import Settings
 from streams.splitter.agent import SplitterAgent
 from streams.topology import Role, new_app
@@ -49,6 +52,9 @@ AGENTS: Mapping[Role, Build] = {
     Role.FILTER: FilterAgent,
     Role.WRITER: WriterAgent,
 }
+
+STAGES_BESIDE: Mapping[Role, Iterable[str]] = {Role.FILTER: DECODERS}
+"""Stages that a role sees to besides its own."""
 
 
 def run(roles: Sequence[str]) -> int:
@@ -83,6 +89,10 @@ def build(role: Role, settings: Settings, connection: KafkaConnection) -> faust.
         port = serve(settings.metrics_host, settings.metrics_port, metrics.registry, pulse)
         log.info("metrics_served", host=settings.metrics_host, port=port)
     app = new_app(role, settings, connection, wait_empty=role is not Role.WRITER)
+    recovery = Recovery(metrics)
+    when_revoked(app, recovery.begin)
+    when_recovered(app, recovery.end)
+    metrics.begin_stages([role, *STAGES_BESIDE.get(role, ())])
     agent = AGENTS[role](app, settings, connection, metrics)
     app.task(partial(keep_looking, app, connection, pulse, agent.work))
     watch(pulse, leave_process)

@@ -24,6 +24,7 @@ import msgspec
 import structlog
 from aiokafka.errors import KafkaError
 
+from topics import trace
 from topics.catalogue import (
     LOCATIONS,
     NPC_ROSTER,
@@ -249,7 +250,8 @@ class Publisher:
         topic, key = self._connection.topic(name), encode_key(identity)
         await self._room.acquire()
         try:
-            delivery = await self._open_producer().send(topic, value=value, key=key)
+            producer, headers = self._open_producer(), trace.current()
+            delivery = await producer.send(topic, value=value, key=key, headers=headers)
         except KafkaError as error:
             self._room.release()
             self._fail(topic, key, value, error)

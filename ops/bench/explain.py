@@ -54,7 +54,8 @@ from topics.roster import Roster
 _LETTA_TOOK = 0.2
 """Seconds from a command to its result, in the records that stand for a writer's."""
 
-_PATIENCE = 300.0
+_PATIENCE = 3600.0
+"""Seconds that writing the records may take: the newest are as old by then."""
 
 
 class Question(NamedTuple):

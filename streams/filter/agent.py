@@ -42,6 +42,7 @@ from streams.partitioned_key import split_key
 from streams.reference import LocationTable, RosterTable, skip_unreadable
 from streams.settings import Mode, Settings
 from streams.topology import RawTopics
+from topics import trace
 from topics.catalogue import (
     DEAD_LETTERS,
     LOCATIONS,
@@ -274,7 +275,7 @@ class FilterAgent:
         seen = self._core.observe(snapshot, state, source, time())
         if state:
             self._surveyor.welcome(npc_id, state, seen.state)
-        self._stage(npc_id, partition, seen, outbox)
+        self._stage(npc_id, partition, seen, outbox, message.headers)
         self._count(seen)
 
     def _verify(self, message: Any, outbox: Outbox) -> None:
@@ -294,17 +295,28 @@ class FilterAgent:
         self._metrics.dead_letters.labels(stage="filter").inc()
         self._metrics.errors.labels(stage="filter").inc()
 
-    def _stage(self, npc_id: str, partition: int, seen: Observation, outbox: Outbox) -> None:
+    def _stage(
+        self,
+        npc_id: str,
+        partition: int,
+        seen: Observation,
+        outbox: Outbox,
+        headers: trace.Given | None = None,
+    ) -> None:
+        """`headers`: of the record that led to it, if one did."""
         if seen.command:
-            self._send(seen.command, outbox)
+            with trace.span("rollcall.decide", headers, seen.command.issued_at) as onward:
+                self._send(seen.command, outbox, onward)
         if seen.state:
             self._groups.put(npc_id, partition, seen.state, outbox)
         for player in seen.sightings:
             outbox.change(self._sightings, partition, *sighting.dump(partition, player))
 
-    def _send(self, command: UpdateCommand, outbox: Outbox) -> None:
-        topic = self._topics[NPC_UPDATE_COMMANDS]
-        outbox.records.append(Record(topic, encode_key(command.npc_id), encode(command)))
+    def _send(
+        self, command: UpdateCommand, outbox: Outbox, headers: trace.Headers | None = None
+    ) -> None:
+        topic, key = self._topics[NPC_UPDATE_COMMANDS], encode_key(command.npc_id)
+        outbox.records.append(Record(topic, key, encode(command), headers))
         self._metrics.decisions.labels(reason=command.reason).inc()
 
     def _look_again(self, ids: frozenset[str], outbox: Outbox) -> None:
@@ -318,7 +330,8 @@ class FilterAgent:
 
     def _expire(self, outbox: Outbox) -> None:
         """Forget whom nobody saw for long, and what is stored of anybody who is forgotten."""
-        self._players.expire(self._newest)
+        gone = self._players.expire(self._newest)
+        self._metrics.evictions.labels(cache="players").inc(len(gone))
         for key in outbox.keys(self._sightings):
             partition, player_id = split_key(key)
             if self._players.get(player_id) is None and self._owns(partition):
@@ -331,6 +344,8 @@ class FilterAgent:
 
     def _count(self, seen: Observation) -> None:
         self._metrics.snapshots.labels(outcome=seen.outcome).inc()
+        if seen.held:
+            self._metrics.suppressed.labels(why=seen.held).inc()
         if seen.outcome in (SnapshotOutcome.SENT, SnapshotOutcome.SUPPRESSED):
             held = seen.outcome is SnapshotOutcome.SUPPRESSED
             result = "hit" if held else "miss"

@@ -53,17 +53,30 @@ class SnapshotOutcome(StrEnum):
     DEAD_LETTER = "dead_letter"
 
 
+class Held(StrEnum):
+    """Why a snapshot was suppressed; the label of `rollcall_suppressed_total`."""
+
+    UNCHANGED = "unchanged"
+    """Nothing differs, and nothing is due."""
+    SETTLING = "settling"
+    """Somebody came or went, and that has to last for a while."""
+    PACED = "paced"
+    """A forced refresh is due, and waits for its turn."""
+
+
 @dataclass(frozen=True, slots=True)
 class Observation:
     """What a snapshot leads to.
 
     `state`: to be stored, None where the Table's stays. `sightings`: players to be stored.
+    `held`: of a suppressed one, why.
     """
 
     outcome: SnapshotOutcome
     command: UpdateCommand | None = None
     state: GroupState | None = None
     sightings: tuple[Player, ...] = ()
+    held: Held | None = None
 
 
 @dataclass(slots=True)
@@ -205,9 +218,15 @@ class GroupFilter:
         if reason:
             return self._sent(npc_id, now, reason, desired, source, issued_at)
         assert state is not None  # no state is always a reason
-        return Observation(
-            SnapshotOutcome.SUPPRESSED, state=self._confirm(npc_id, state, now, source)
-        )
+        held, kept = self._held(npc_id, state, now), self._confirm(npc_id, state, now, source)
+        return Observation(SnapshotOutcome.SUPPRESSED, state=kept, held=held)
+
+    def _held(self, npc_id: str, state: GroupState, now: float) -> Held:
+        if npc_id in self._pending:
+            return Held.SETTLING
+        policy = self._policy
+        is_due = now - state.last_force_refresh >= policy.force_refresh_interval
+        return Held.PACED if is_due and policy.mode is Mode.CACHED else Held.UNCHANGED
 
     def _reason(
         self, npc_id: str, picture: GroupState | None, desired: Desired, now: float

@@ -18,6 +18,7 @@ from streams.outbox import Outbox, Record
 from streams.reference import RosterTable, skip_unreadable
 from streams.settings import Settings
 from streams.topology import RawTopics
+from topics import trace
 from topics.catalogue import DEAD_LETTERS, NPC_ROSTER, NPC_SNAPSHOTS, WORLD_SNAPSHOTS
 from topics.connection import KafkaConnection
 from topics.decode import DecodeError, decode_world
@@ -82,7 +83,8 @@ class SplitterAgent:
             return
         try:
             world = decode_world(message.value, message.timestamp)
-            records = self._records(split(world, self._roster.roster))
+            with trace.span("rollcall.split", message.headers) as onward:
+                records = self._records(split(world, self._roster.roster), onward)
         except DecodeError as error:
             self._count("dead_letter")
             self._metrics.dead_letters.labels(stage=STAGE).inc()
@@ -92,7 +94,9 @@ class SplitterAgent:
         self._count("split")
         outbox.records += records
 
-    def _records(self, snapshots: Iterable[Snapshot]) -> list[Record]:
+    def _records(
+        self, snapshots: Iterable[Snapshot], headers: trace.Headers | None = None
+    ) -> list[Record]:
         """What is to be sent. DecodeError where the names of a crowd, told to each NPC in it,
         become more than the broker takes or than is worth sending.
         """
@@ -105,7 +109,7 @@ class SplitterAgent:
                 raise DecodeError(f"the snapshot of {one.npc_id!r} would have {len(value)} bytes")
             if left < 0:
                 raise DecodeError(f"all its snapshots would have more than {WORLD_LIMIT} bytes")
-            records.append(Record(topic, encode_key(one.npc_id), value))
+            records.append(Record(topic, encode_key(one.npc_id), value, headers))
         return records
 
     def _count(self, outcome: str) -> None:

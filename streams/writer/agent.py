@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable
 from contextlib import suppress
 from functools import partial
+from time import time
 from typing import Any
 
 import faust
@@ -51,6 +52,7 @@ from streams.writer.reconcile import Reconciler
 from streams.writer.rules import Rules
 from streams.writer.stamp import Mark
 from streams.writer.store import PermanentError
+from streams.writer.traces import Traces
 from topics.catalogue import (
     DEAD_LETTERS,
     NPC_ROSTER,
@@ -80,6 +82,7 @@ class WriterAgent:
         self._metrics = metrics
         self._partitions: dict[str, int] = {}
         self._requests = 0
+        self._traces = Traces()
         self._topics = RawTopics(app, connection.topic_prefix)
         self._parked = app.Table(
             "parked",
@@ -162,6 +165,8 @@ class WriterAgent:
             await self._give_up(taken, error)
             return
         self._partitions[command.npc_id] = message.partition
+        self._metrics.command_age.observe(max(time() - command.issued_at, 0.0))
+        self._traces.begin(command.command_id, message.headers)
         assert self._loops is not None
         self._loops.submit(command, lambda: self._acks.finish(taken), taken, message.offset)
 
@@ -184,7 +189,9 @@ class WriterAgent:
 
     async def _publish(self, result: UpdateResult) -> None:
         topic = self._topics[NPC_UPDATE_RESULTS]
-        sent = topic.send(key=encode_key(result.npc_id), value=encode(result))
+        key, value = encode_key(result.npc_id), encode(result)
+        with self._traces.end(result) as onward:
+            sent = topic.send(key=key, value=value, headers=onward)
         await _or_leave(delivered([sent]))
         self._count(result)
 
@@ -257,7 +264,7 @@ class WriterAgent:
     def _count(self, result: UpdateResult) -> None:
         self._metrics.results.labels(outcome=result.outcome).inc()
         self._metrics.count_conflicts(result)
-        if result.outcome in (Outcome.APPLIED, Outcome.REPAIRED):
+        if result.outcome is Outcome.APPLIED:
             self._metrics.freshness.observe(max(result.finished_at - result.observed_at, 0.0))
         if result.outcome is Outcome.FAILED:
             self._metrics.errors.labels(stage=STAGE).inc()

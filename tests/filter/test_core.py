@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.filter.cadence import LEARNED
-from streams.filter.core import SnapshotOutcome, World
+from streams.filter.core import Held, SnapshotOutcome, World
 from streams.filter.decide import Policy
 from streams.filter.pace import BURST
 from streams.settings import Mode, Staleness
@@ -393,6 +393,24 @@ def test_a_refresh_that_must_wait_hides_no_gap() -> None:
         town.see(snapshot(npc_id=npc_id, at=NOON + 301))
 
     assert Counter(first_seen=30, force_refresh=BURST, stale=20) == Counter(town.reasons)
+
+
+def test_an_observation_says_why_nothing_was_sent() -> None:
+    otto = Filter(settle=5.0)
+    otto.see(snapshot(ALICE))
+
+    same, joined = otto.see(snapshot(ALICE, at=NOON + 3)), otto.see(snapshot(BOB, at=NOON + 6))
+
+    assert (Held.UNCHANGED, Held.SETTLING) == (same.held, joined.held)
+
+
+def test_who_waits_for_a_refresh_is_told_apart_from_who_needs_none() -> None:
+    town = Filter()
+    many = [f"npc-{number}" for number in range(BURST + 1)]
+    for at in (*range(0, 300, 20), 300):
+        seen = [town.see(snapshot(ALICE, npc_id=npc, at=NOON + at)) for npc in many]
+
+    assert [None] * BURST + [Held.PACED] == [one.held for one in seen]
 
 
 # ---------------------------------------------------------------- properties

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -300,10 +300,16 @@ class Town:
 
     # what goes in
 
-    async def raw(self, name: str, key: str | bytes | None, value: bytes | None) -> Record:
+    async def raw(
+        self,
+        name: str,
+        key: str | bytes | None,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> Record:
         """Bytes as they are; where they came to stand."""
-        key = key.encode() if isinstance(key, str) else key
-        return await self._producer.send_and_wait(self.connection.topic(name), value, key)
+        key, topic = key.encode() if isinstance(key, str) else key, self.connection.topic(name)
+        return await self._producer.send_and_wait(topic, value, key, headers=list(headers))
 
     async def see(self, npc_id: str, at: float, *players: tuple[str, str], **more: Any) -> None:
         """A snapshot of an NPC with these players (id, name) near it."""

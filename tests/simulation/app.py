@@ -150,6 +150,7 @@ class Event:
             value=record.value,
             timestamp=record.timestamp + consumer.process.world.epoch,
             tp=TP(topic, record.partition),
+            headers=[],
             generation_id=generation,
         )
 

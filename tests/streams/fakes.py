@@ -21,6 +21,7 @@ class FakeMessage:
     key: bytes | None = b"npc-7"
     value: bytes | None = b"{}"
     timestamp: float = 0.0
+    headers: list[tuple[str, bytes]] = field(default_factory=list)
 
     @property
     def topic(self) -> str:

@@ -20,6 +20,7 @@ from topics.dead_letter import DeadLetter, parse_headers
 PREFIX = "t-"
 CONNECTION = KafkaConnection(broker="kafka://127.0.0.1:1", topic_prefix=PREFIX)
 NOON = 1_795_426_413.0
+TRACEPARENT = ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 
 
 class Topics(dict[str, Any]):

@@ -13,7 +13,7 @@ from streams.filter.groups import groups_for
 from streams.filter.state import GroupState, load
 from streams.home import home_of
 from streams.topology import Role
-from tests.streams.stage import NOON, Stage, entry
+from tests.streams.stage import NOON, TRACEPARENT, Stage, entry
 from topics.catalogue import (
     DEAD_LETTERS,
     NPC_ROSTER,
@@ -699,3 +699,32 @@ async def test_a_disabled_npc_is_not_verified(stage: Filtering) -> None:
     await stage.flush(stage.request())
 
     assert ["first_seen"] == stage.reasons
+
+
+async def test_a_command_bears_the_trace_of_its_snapshot(stage: Filtering) -> None:
+    event = stage.snapshot()
+    event.message.headers = [("tenant", b"7"), TRACEPARENT]
+    await stage.flush(event)
+
+    assert [[TRACEPARENT]] == stage.topics[NPC_UPDATE_COMMANDS].headers
+
+
+async def test_a_command_of_a_snapshot_without_a_trace_has_no_headers(stage: Filtering) -> None:
+    await stage.flush(stage.snapshot())
+
+    assert [[]] == stage.topics[NPC_UPDATE_COMMANDS].headers
+
+
+async def test_why_snapshots_are_suppressed_is_counted(stage: Filtering) -> None:
+    await stage.flush(stage.snapshot(), stage.snapshot(3), stage.snapshot(6))
+
+    assert stage.count("suppressed_total", why="unchanged") == 2
+
+
+async def test_players_forgotten_are_counted(stage: Filtering) -> None:
+    await stage.flush(stage.snapshot())
+    later = stage.settings.player_cache_ttl + 1
+    gone = stage.snapshot(later, nearby_players=[], timestamp=NOON + later)
+    await stage.flush(gone, Expire())
+
+    assert stage.count("evictions_total", cache="players") == 1

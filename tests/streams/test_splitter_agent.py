@@ -9,7 +9,7 @@ import pytest
 from streams.splitter import agent as module
 from streams.splitter.agent import SplitterAgent
 from streams.topology import Role
-from tests.streams.stage import NOON, Stage, entry
+from tests.streams.stage import NOON, TRACEPARENT, Stage, entry
 from topics.catalogue import NPC_ROSTER, NPC_SNAPSHOTS, WORLD_SNAPSHOTS
 from topics.wire import RECORD_LIMIT
 
@@ -114,3 +114,11 @@ async def test_a_crowd_told_to_everybody_in_it_is_bounded(
     [(_, told)] = stage.dead_letters
     assert "100000 bytes" in told.error
     assert len(stage.sent(NPC_SNAPSHOTS)) == 2
+
+
+async def test_each_snapshot_bears_the_trace_of_its_world(stage: Splitting) -> None:
+    event = stage.event(WORLD_SNAPSHOTS, "world", WORLD)
+    event.message.headers = [TRACEPARENT]
+    await stage.agent._flush([stage.agent._acks.take(event)])
+
+    assert [[TRACEPARENT], [TRACEPARENT]] == stage.topics[NPC_SNAPSHOTS].headers

@@ -17,6 +17,7 @@ from topics.decode import DecodeError, decode_snapshot, decode_world
 from topics.models import Location, PlayerProfile, RosterEntry, Snapshot
 from topics.publisher import Failure, KafkaUnavailableError, Publisher, PublishReport
 from topics.roster import Roster
+from topics.trace import Headers
 
 EXAMPLES = Path(__file__).parent / "examples"
 CONNECTION = KafkaConnection(broker="kafka://nowhere:1", topic_prefix="t.")
@@ -29,6 +30,7 @@ class RecordingProducer:
     def __init__(self, **options: Any) -> None:
         self.options = options
         self.sent: list[tuple[str, bytes, bytes | None]] = []
+        self.headers: list[Headers] = []
         self.deliveries: list[asyncio.Future[object]] = []
         self.answers_at_once = True
         self.refusal: Exception | None = None
@@ -40,10 +42,13 @@ class RecordingProducer:
     async def stop(self) -> None:
         self.is_stopped = True
 
-    async def send(self, topic: str, value: bytes | None, key: bytes) -> asyncio.Future[object]:
+    async def send(
+        self, topic: str, value: bytes | None, key: bytes, headers: Headers
+    ) -> asyncio.Future[object]:
         if self.refusal:
             raise self.refusal
         self.sent.append((topic, key, value))
+        self.headers.append(headers)
         delivery = asyncio.get_running_loop().create_future()
         self.deliveries.append(delivery)
         if self.answers_at_once:
@@ -109,6 +114,18 @@ def test_the_producer_is_idempotent_and_waits_for_all_replicas(
         "linger_ms": 5,
         "request_timeout_ms": 30_000,
     }
+
+
+async def test_a_record_bears_the_trace_of_the_code_that_sent_it(
+    producers: list[RecordingProducer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    async with Publisher(CONNECTION) as publisher:
+        await publisher.delete_roster("npc-7")
+        monkeypatch.setattr("topics.trace.current", lambda: [parent])
+        await publisher.delete_roster("npc-7")
+
+    assert [[], [parent]] == producers[0].headers
 
 
 async def test_a_dict_is_sent_as_it_is_with_unknown_fields(
