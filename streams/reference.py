@@ -11,7 +11,7 @@ import structlog
 
 from streams.broadcast import Entry
 from topics.decode import DecodeError, decode_location, decode_roster_entry
-from topics.models import Location
+from topics.places import Places
 from topics.roster import Roster
 
 log = structlog.get_logger()
@@ -47,15 +47,14 @@ class LocationTable:
     """The known places by slug, kept up to date."""
 
     def __init__(self) -> None:
-        self.locations: dict[str, Location] = {}
+        self.places = Places()
 
     def apply(self, entry: Entry) -> None:
         """Take in one record of `locations`."""
         if entry.value is None:
-            self.locations.pop(_key(entry), None)
+            self.places.remove(_key(entry))
         else:
-            location = decode_location(entry.key, entry.value)
-            self.locations[location.slug] = location
+            self.places.put(decode_location(entry.key, entry.value))
 
 
 def skip_unreadable(apply: Callable[[Entry], None]) -> Callable[[Entry], None]:

@@ -48,6 +48,7 @@ from topics.connection import KafkaConnection
 from topics.decode import decode_snapshot
 from topics.encode import encode, encode_key
 from topics.models import Outcome, Source, UpdateCommand, UpdateResult
+from topics.places import Places
 from topics.producer import Producer
 from topics.roster import Roster
 
@@ -123,7 +124,7 @@ class _Filter:
         players = PlayerCache(float("inf"))
         for profile in town.profiles_at_start().values():
             players.learn(profile, 0.0)
-        world = core.World(Roster(town.npcs.values()), town.places, players)
+        world = core.World(Roster(town.npcs.values()), Places(town.places.values()), players)
         self._states: dict[str, GroupState] = {}
         self._core = GroupFilter(world, Policy(), npcs=lambda: len(self._states))
 

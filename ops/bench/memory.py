@@ -44,6 +44,7 @@ from streams.writer.store import AgentRun, Block, OnCall
 from topics.decode import decode_command, decode_roster_entry, decode_snapshot
 from topics.encode import encode, encode_key
 from topics.models import RosterEntry, Snapshot, Source
+from topics.places import Places
 from topics.roster import Roster
 
 _SECONDS = 9.0
@@ -121,7 +122,9 @@ def filtered(town: Town, seed: int, costs: Costs, commands: Commands | None = No
         for profile in town.players.values():
             players.learn(profile, _NOON)
     table: dict[bytes, bytes] = {}
-    core = GroupFilter(Known(roster, town.places, players), Policy(), npcs=lambda: len(table))
+    core = GroupFilter(
+        Known(roster, Places(town.places.values()), players), Policy(), npcs=lambda: len(table)
+    )
     with costs.counted("filter: groups and decisions"):
         for offset, snapshot in enumerate(_snapshots(town, seed)):
             key = partitioned_key(0, snapshot.npc_id)

@@ -36,6 +36,7 @@ from topics.decode import (
 )
 from topics.encode import encode_key
 from topics.models import UpdateCommand, UpdateResult
+from topics.places import Places
 from topics.roster import Roster
 
 REACH = 30.0
@@ -83,7 +84,7 @@ class Reader:
         players = PlayerCache(float("inf"))
         for profile in profiles.values():
             players.learn(profile, time())
-        return World(Roster(npcs.values()), locations, players)
+        return World(Roster(npcs.values()), Places(locations.values()), players)
 
     async def _snapshots(self, since: float) -> AsyncIterator[Seen]:
         async for record in self._records(NPC_SNAPSHOTS, since):

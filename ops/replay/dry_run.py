@@ -39,7 +39,8 @@ from topics.decode import (
     decode_world,
 )
 from topics.glimpse import Glimpses
-from topics.models import Desired, Location, PlayerProfile, Reason, Snapshot, Source
+from topics.models import Desired, PlayerProfile, Reason, Snapshot, Source
+from topics.places import Places
 from topics.roster import Roster
 from topics.text import fold
 from topics.world import split
@@ -88,7 +89,7 @@ class Known:
     """Roster, locations and profiles, as their topics tell them."""
 
     roster: Roster = field(default_factory=Roster)
-    locations: dict[str, Location] = field(default_factory=dict)
+    places: Places = field(default_factory=Places)
     profiles: dict[str, tuple[PlayerProfile, float]] = field(default_factory=dict)
     """With the record's time, seconds."""
 
@@ -105,10 +106,9 @@ class Known:
             case topic if topic == NPC_ROSTER:
                 self._hear_npc(key, value)
             case topic if topic == LOCATIONS and value:
-                place = decode_location(key, value)
-                self.locations[place.slug] = place
+                self.places.put(decode_location(key, value))
             case topic if topic == LOCATIONS:
-                self.locations.pop(decode_key(key or b""), None)
+                self.places.remove(decode_key(key or b""))
             case topic if topic == PLAYER_PROFILES and value:
                 profile = decode_profile(key, value)
                 self.profiles[profile.player_id] = (profile, record.timestamp / 1000)
@@ -133,7 +133,7 @@ class DryRun:
         self._glimpses = Glimpses()
         self._states: dict[str, GroupState] = {}
         self._core = GroupFilter(
-            World(known.roster, known.locations, self._players),
+            World(known.roster, known.places, self._players),
             Policy.of(settings),
             settings.settle_seconds,
             settings.max_group_members,

@@ -115,7 +115,7 @@ class FilterAgent:
         self._locations = LocationTable()
         self._players = PlayerCache(settings.player_cache_ttl)
         self._core = GroupFilter(
-            World(self._roster.roster, self._locations.locations, self._players),
+            World(self._roster.roster, self._locations.places, self._players),
             Policy.of(settings),
             settings.settle_seconds,
             settings.max_group_members,
@@ -359,7 +359,7 @@ class FilterAgent:
             "groups": len(self._table_of_groups.data),
             "players": len(self._players),
             "roster": len(self._roster.roster),
-            "locations": len(self._locations.locations),
+            "locations": len(self._locations.places),
         }
         for table, size in sizes.items():
             self._metrics.table_entries.labels(table=table).set(size)

@@ -10,7 +10,7 @@ The state of each NPC lives in the Table; what lies here may be lost at any time
 since the last checkpoint, changes that have not settled yet, and how often NPCs are reported on.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import blake2b
@@ -29,13 +29,13 @@ from streams.filter.state import GroupState
 from streams.settings import Mode
 from topics.models import (
     Desired,
-    Location,
     Member,
     Reason,
     Snapshot,
     Source,
     UpdateCommand,
 )
+from topics.places import Places
 from topics.roster import Roster
 from topics.text import ID_LIMIT
 
@@ -84,7 +84,7 @@ class World:
     """What the filter knows besides the groups; kept up to date from the topics."""
 
     roster: Roster
-    locations: Mapping[str, Location]
+    places: Places
     players: PlayerCache
 
 
@@ -177,7 +177,7 @@ class GroupFilter:
     def _desired(self, snapshot: Snapshot, state: GroupState | None, home: str | None) -> Desired:
         desired = Desired(
             members=self._members(snapshot, state),
-            location=place(snapshot.location, snapshot.position, home, self._world.locations)
+            location=place(snapshot.location, snapshot.position, home, self._world.places)
             or (state.desired.location if state else ""),
             action=snapshot.action,
         )

@@ -10,46 +10,44 @@ A slug names a known place; a position is told from the nearest one. Distances a
 """
 
 import math
-from collections.abc import Iterable, Mapping
 
-from topics.models import Coordinates, Location
+from topics.models import Coordinates
+from topics.places import REACH, Places
 
 IN_THE_OPEN = "in the open"
 _WORDS = (
     (5.0, "at the entrance to"),
     (15.0, "right outside"),
     (30.0, "near"),
-    (50.0, "in the vicinity of"),
+    (REACH, "in the vicinity of"),
 )
 
 
-def place(
-    slug: str | None,
-    position: Coordinates | None,
-    home: str | None,
-    locations: Mapping[str, Location],
-) -> str:
+def place(slug: str | None, position: Coordinates | None, home: str | None, places: Places) -> str:
     """The text for `current_location`: the slug's, else the position's, else that of home.
 
     Empty where none of the three is given: nobody knows.
     """
     if slug:
-        return name_of(slug, locations)
+        return name_of(slug, places)
     if position is not None:
-        return near(position, locations.values())
-    return name_of(home, locations) if home else ""
+        return near(position, places)
+    return name_of(home, places) if home else ""
 
 
-def name_of(slug: str, locations: Mapping[str, Location]) -> str:
+def name_of(slug: str, places: Places) -> str:
     """The name of a place; the slug itself while nobody has told us of the place."""
-    known = locations.get(slug)
+    known = places.get(slug)
     return known.name if known else slug
 
 
-def near(position: Coordinates, locations: Iterable[Location]) -> str:
+def near(position: Coordinates, places: Places) -> str:
     """The nearest known place, and how near. Equally near: the first by slug."""
     nearest = min(
-        ((math.dist(position, place.coordinates), place.slug, place.name) for place in locations),
+        (
+            (math.dist(position, one.coordinates), one.slug, one.name)
+            for one in places.around(position)
+        ),
         default=None,
     )
     if nearest is None:

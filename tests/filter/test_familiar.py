@@ -12,6 +12,7 @@ from streams.filter.familiar import Familiar
 from streams.filter.players import PlayerCache
 from streams.filter.state import GroupState
 from topics.models import PlayerProfile, PlayerRef, RosterEntry, Snapshot, Source
+from topics.places import Places
 from topics.roster import Roster
 
 NPCS = ("npc-1", "npc-2")
@@ -42,7 +43,7 @@ class Side:
     """A filter with its own world and states; `forgetful`: it remembers no look."""
 
     def __init__(self, settle: float, *, forgetful: bool) -> None:
-        self.world = World(Roster(), {}, PlayerCache(30.0))
+        self.world = World(Roster(), Places(), PlayerCache(30.0))
         self.core = GroupFilter(self.world, Policy(), settle, max_members=3)
         self.states: dict[str, GroupState] = {}
         self._forgetful = forgetful

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from streams.filter.place import IN_THE_OPEN, near, place
 from tests.filter.town import MARKET, PLACES
 from topics.models import Location
+from topics.places import Places
 
 studs = st.floats(-1e9, 1e9)
 points = st.tuples(studs, studs, studs)
@@ -30,26 +31,28 @@ points = st.tuples(studs, studs, studs)
     ],
 )
 def test_a_distance_becomes_words(distance: float, words: str) -> None:
-    assert near((0.0, distance, 0.0), [MARKET]) == words
-    assert near((-distance, 0.0, 0.0), [MARKET]) == words
+    assert near((0.0, distance, 0.0), Places([MARKET])) == words
+    assert near((-distance, 0.0, 0.0), Places([MARKET])) == words
 
 
 def test_distances_count_in_all_three_directions() -> None:
-    assert near((3.0, 4.0, 12.0), [MARKET]) == "right outside Market Square"
+    assert near((3.0, 4.0, 12.0), Places([MARKET])) == "right outside Market Square"
 
 
 def test_the_nearest_place_is_named() -> None:
-    assert near((60.0, 0.0, 0.0), PLACES.values()) == "in the vicinity of The Forge"
+    assert near((60.0, 0.0, 0.0), PLACES) == "in the vicinity of The Forge"
 
 
 def test_of_two_equally_near_places_the_first_by_slug_is_named() -> None:
-    twins = [Location(slug=slug, name=slug, coordinates=(0.0, 0.0, 0.0)) for slug in ("b", "a")]
+    twins = Places(
+        Location(slug=slug, name=slug, coordinates=(0.0, 0.0, 0.0)) for slug in ("b", "a")
+    )
 
     assert near((1.0, 0.0, 0.0), twins) == "at the entrance to a"
 
 
 def test_without_any_known_place_everything_is_in_the_open() -> None:
-    assert near((0.0, 0.0, 0.0), []) == IN_THE_OPEN
+    assert near((0.0, 0.0, 0.0), Places()) == IN_THE_OPEN
 
 
 @pytest.mark.parametrize(
@@ -79,7 +82,7 @@ def test_whoever_is_within_fifty_studs_of_a_place_is_not_in_the_open(
         for at, spot in enumerate(spots)
     ]
 
-    words = near(point, places)
+    words = near(point, Places(places))
 
     distance = min(math.dist(point, p.coordinates) for p in places)
     assert (words == IN_THE_OPEN) == (distance >= 50.0)

@@ -14,6 +14,7 @@ from topics.models import (
     Snapshot,
     Source,
 )
+from topics.places import Places
 from topics.roster import Roster
 
 NOON = 1_795_426_413.0
@@ -25,7 +26,7 @@ OTTO = RosterEntry(npc_id=NPC, name="Otto", display_name="Otto the Smith", home_
 GRETA = RosterEntry(npc_id="npc-1", name="Greta", display_name="Miss Greta", description="a baker")
 MARKET = Location(slug="market", name="Market Square", coordinates=(0.0, 0.0, 0.0))
 FORGE = Location(slug="forge", name="The Forge", coordinates=(100.0, 0.0, 0.0))
-PLACES = {place.slug: place for place in (MARKET, FORGE)}
+PLACES = Places((MARKET, FORGE))
 ALICE = PlayerRef(id="1001", name="Alice")
 BOB = PlayerRef(id="1002", name="Bob")
 

@@ -45,7 +45,8 @@ from topics.decode import (
     decode_world,
 )
 from topics.encode import encode
-from topics.models import Desired, Location, Source, UpdateCommand
+from topics.models import Desired, Source, UpdateCommand
+from topics.places import Places
 from topics.roster import Roster
 from topics.text import ACTION_LIMIT, DESCRIPTION_LIMIT, ID_LIMIT, NAME_LIMIT
 from topics.wire import RECORD_LIMIT
@@ -74,7 +75,7 @@ class Road:
 
     def __init__(self, variant: int = 0) -> None:
         self._roster = Roster()
-        self._places: dict[str, Location] = {}
+        self._places = Places()
         self._players = PlayerCache(SETTINGS.player_cache_ttl)
         self._states: dict[str, GroupState] = {}
         self._members = (SETTINGS.max_group_members, 3)[variant % 2]
@@ -149,7 +150,7 @@ class Road:
 
     def _location(self, record: HostileRecord) -> str:
         location = decode_location(record.key, record.value)
-        self._places[location.slug] = location
+        self._places.put(location)
         return "known"
 
     def _command(self, record: HostileRecord) -> str:

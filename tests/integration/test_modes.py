@@ -15,6 +15,7 @@ from tests.integration.harness import Town, json_bytes, new_prefix, until
 from topics.connection import KafkaConnection
 from topics.decode import decode_snapshot
 from topics.encode import encode_key
+from topics.places import Places
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
@@ -37,7 +38,7 @@ def recorded(now: float) -> list[dict[str, Any]]:
 
 def expected(mode: Mode, records: list[dict[str, Any]]) -> dict[str, list[str]]:
     """The reasons of each NPC's commands, as the pure core decides."""
-    core = Filter(Policy(mode=mode), world=World(roster(), {}, players()))
+    core = Filter(Policy(mode=mode), world=World(roster(), Places(), players()))
     for number, record in enumerate(records):
         snapshot = decode_snapshot(encode_key(record["npc_id"]), json_bytes(record), 0.0)
         core.see(snapshot, number)

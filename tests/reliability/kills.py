@@ -34,6 +34,7 @@ from tests.integration.harness import Town, new_id, until
 from topics.catalogue import NPC_SNAPSHOTS, NPC_UPDATE_COMMANDS, NPC_UPDATE_RESULTS
 from topics.decode import decode_command, decode_result, decode_snapshot
 from topics.models import Outcome, Snapshot, UpdateCommand, UpdateResult
+from topics.places import Places
 
 FILTER, WRITER = "filter", "writer"
 MADE_BY = {FILTER: NPC_UPDATE_COMMANDS, WRITER: NPC_UPDATE_RESULTS}
@@ -342,7 +343,7 @@ async def _within(seconds: float, condition: Callable[[], Any]) -> None:
 
 def expected(town: Town) -> dict[str, UpdateCommand]:
     """The commands that the raw snapshots ask for, decided by the pure core without any crash."""
-    core = Filter(world=World(roster(), {}, players()))
+    core = Filter(world=World(roster(), Places(), players()))
     for record in town.read.of(NPC_SNAPSHOTS):
         core.see(decode_snapshot(record.key, record.value, record.timestamp / 1000), record.offset)
     return {_mark(seen.command): seen.command for seen in core.sent if seen.command}

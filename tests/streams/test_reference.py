@@ -72,10 +72,10 @@ def test_a_place_comes_changes_and_goes() -> None:
 
     table.apply(entry("inn", INN))
     table.apply(entry("inn", {**INN, "name": "The Old Inn"}))
-    assert table.locations["inn"].name == "The Old Inn"
+    assert ["The Old Inn"] == [one.name for one in table.places]
     table.apply(entry("inn", None))
 
-    assert table.locations == {}
+    assert [] == list(table.places)
 
 
 @pytest.mark.parametrize(
