@@ -1,7 +1,8 @@
-"""The jars of Kafka: read from our lock, fetched by jgo, verified before anything is started.
+"""The jars of Kafka: read from our locks, fetched by jgo, verified before anything is started.
 
-The lock names every jar with its SHA-256, so nothing is resolved at installation, and it does not
-matter which Maven repository (jgo's settings file may name mirrors) delivered a jar.
+A lock names every jar with its SHA-256, so nothing is resolved at installation, and it does not
+matter which Maven repository (jgo's settings file may name mirrors) delivered a jar. Kafka's own
+tools have a lock and an installation of their own, which only those get who use one.
 """
 
 import hashlib
@@ -23,8 +24,9 @@ from ops.embedded.install import Installation
 from ops.embedded.progress import Progress
 
 VERSION = "4.3.1"
-SPACE = 200_000_000
+SPACE, TOOLS_SPACE = 200_000_000, 5_000_000
 LOCK = Path(__file__).parent / "locks" / "kafka.txt"
+TOOLS_LOCK = LOCK.with_name("kafka-tools.txt")
 PARALLEL_DOWNLOADS = 4
 TIMEOUT = 60
 """Seconds without an answer of the repository."""
@@ -57,26 +59,37 @@ def parse_lock(text: str) -> list[Jar]:
 
 
 def kafka_installation(fetch: Fetch | None = None) -> Installation:
-    lock = LOCK.read_text()
-    jars = parse_lock(lock)
+    """The broker."""
+    return _installation("Kafka", LOCK, SPACE, fetch)
+
+
+def tools_installation(fetch: Fetch | None = None) -> Installation:
+    """What the broker's own tools need beside the jars of the broker."""
+    return _installation("Kafka-tools", TOOLS_LOCK, TOOLS_SPACE, fetch)
+
+
+def _installation(name: str, lock_file: Path, space: int, fetch: Fetch | None) -> Installation:
+    lock = lock_file.read_text()
+    jars, named = parse_lock(lock), f"{name} {VERSION}"
 
     def build(folder: Path, progress: Progress) -> None:
-        install_jars(jars, folder, progress, fetch or fetch_from_maven())
+        install_jars(jars, folder, progress, fetch or fetch_from_maven(), named)
 
-    return Installation(
-        f"Kafka {VERSION}", installation_folder(f"kafka-{VERSION}", lock), SPACE, build
-    )
+    folder = installation_folder(f"{name.lower()}-{VERSION}", lock)
+    return Installation(named, folder, space, build)
 
 
 def jar_folder(installation: Path) -> Path:
     return installation / "jars"
 
 
-def install_jars(jars: list[Jar], folder: Path, progress: Progress, fetch: Fetch) -> None:
+def install_jars(
+    jars: list[Jar], folder: Path, progress: Progress, fetch: Fetch, name: str
+) -> None:
     """Fills the folder's `jars`; raises ServerError on the first jar that is not the locked one."""
     downloads, kept = folder / "downloads", jar_folder(folder)
     kept.mkdir()
-    text = f"Downloading Kafka {VERSION} ({len(jars)} jars)"
+    text = f"Downloading {name} ({len(jars)} jar{'' if len(jars) == 1 else 's'})"
     progress.step(text, 0.0)
     with ThreadPoolExecutor(PARALLEL_DOWNLOADS) as pool:
         try:

@@ -1,16 +1,25 @@
 import hashlib
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ops.embedded import kafka_jars, letta_install
 from ops.embedded.errors import ServerError
-from ops.embedded.install import ensure_installed
-from ops.embedded.kafka_jars import Jar, install_jars, jar_folder, kafka_installation, parse_lock
+from ops.embedded.install import Installation, ensure_installed
+from ops.embedded.kafka_jars import (
+    Fetch,
+    Jar,
+    install_jars,
+    jar_folder,
+    kafka_installation,
+    parse_lock,
+    tools_installation,
+)
 from ops.embedded.progress import Quiet
 
-LOCKS = [kafka_jars.LOCK, letta_install.LOCK]
+LOCKS = [kafka_jars.LOCK, kafka_jars.TOOLS_LOCK, letta_install.LOCK]
 CONTENT = b"a jar"
 GENUINE = Jar("org.example", "thing", "1.0", hashlib.sha256(CONTENT).hexdigest())
 FORGED = Jar("org.example", "other", "2.0", "0" * 64)
@@ -33,8 +42,17 @@ def test_the_kafka_lock_holds_the_pinned_versions() -> None:
     } <= coordinates
 
 
-def test_no_jar_is_locked_twice() -> None:
-    jars = parse_lock(kafka_jars.LOCK.read_text())
+def test_the_tools_are_of_the_release_of_the_broker_and_repeat_none_of_its_jars() -> None:
+    broker = parse_lock(kafka_jars.LOCK.read_text())
+    tools = parse_lock(kafka_jars.TOOLS_LOCK.read_text())
+
+    assert f"org.apache.kafka:kafka-tools:{kafka_jars.VERSION}" in {one.coordinate for one in tools}
+    assert {one.artifact for one in broker} & {one.artifact for one in tools} == set()
+
+
+@pytest.mark.parametrize("lock", [kafka_jars.LOCK, kafka_jars.TOOLS_LOCK], ids=lambda it: it.name)
+def test_no_jar_is_locked_twice(lock: Path) -> None:
+    jars = parse_lock(lock.read_text())
 
     assert len({jar.file_name for jar in jars}) == len(jars)
     assert len({(jar.group, jar.artifact) for jar in jars}) == len(jars)
@@ -71,7 +89,7 @@ def test_a_malformed_line_of_the_kafka_lock_is_named(line: str) -> None:
 
 
 def test_locked_jars_are_installed(tmp_path: Path) -> None:
-    install_jars([GENUINE], tmp_path, Quiet(), fetch)
+    install_jars([GENUINE], tmp_path, Quiet(), fetch, "Things")
 
     assert [path.name for path in jar_folder(tmp_path).iterdir()] == ["thing-1.0.jar"]
     assert [path.name for path in tmp_path.iterdir()] == ["jars"]
@@ -79,16 +97,23 @@ def test_locked_jars_are_installed(tmp_path: Path) -> None:
 
 def test_a_jar_that_is_not_the_locked_one_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ServerError, match=r"org\.example:other:2\.0 is not the one in our lock"):
-        install_jars([GENUINE, FORGED], tmp_path, Quiet(), fetch)
+        install_jars([GENUINE, FORGED], tmp_path, Quiet(), fetch, "Things")
 
 
+@pytest.mark.parametrize("installation_of", [kafka_installation, tools_installation])
 def test_a_refused_jar_leaves_no_installation(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    installation_of: Callable[[Fetch], Installation],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("ROLLCALL_CACHE_DIR", str(tmp_path))
-    installation = kafka_installation(fetch)
+    installation = installation_of(fetch)
 
     with pytest.raises(ServerError, match="is not the one in our lock"):
         ensure_installed(installation, Quiet())
 
     assert not installation.folder.exists()
+
+
+def test_the_tools_have_a_folder_of_their_own() -> None:
+    assert kafka_installation().folder != tools_installation().folder

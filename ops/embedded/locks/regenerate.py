@@ -1,6 +1,7 @@
-"""Writes both lock files anew: `python -m ops.embedded.locks.regenerate [kafka] [letta]`.
+"""Writes lock files anew: `python -m ops.embedded.locks.regenerate [kafka] [kafka-tools] [letta]`.
 
 Kafka: jgo resolves KAFKA_PINS; each jar is downloaded and its SHA-256 written down.
+Its tools: only TOOLS, for `kafka-consumer-groups` needs nothing more than that and Kafka's jars.
 Letta: uv compiles LETTA_REQUIREMENTS with nothing newer than NOT_AFTER, but for NEWER.
 """
 
@@ -23,6 +24,9 @@ KAFKA_PINS = (
     "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4",
 )
 
+TOOLS = ("org.apache.kafka:kafka-tools:4.3.1",)
+"""Of the broker's release. Resolved it would be 52 jars, Connect and Jetty among them, not one."""
+
 LETTA_REQUIREMENTS = """\
 letta[server,postgres,sqlite]==0.16.8
 asyncpg
@@ -42,6 +46,12 @@ def kafka_lock() -> str:
         pins = [maven.create_dependency(pin) for pin in KAFKA_PINS]
         inputs, transitive = PythonResolver().resolve(pins)
         return "".join(sorted(_jar_line(dependency.artifact) for dependency in inputs + transitive))
+
+
+def tools_lock() -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        maven = MavenContext(repo_cache=Path(folder))
+        return "".join(_jar_line(maven.create_dependency(tool).artifact) for tool in TOOLS)
 
 
 def letta_lock() -> str:
@@ -70,7 +80,7 @@ def _compile_arguments() -> list[str]:
     ]
 
 
-LOCKS = {"kafka": kafka_lock, "letta": letta_lock}
+LOCKS = {"kafka": kafka_lock, "kafka-tools": tools_lock, "letta": letta_lock}
 
 
 def main() -> None:
