@@ -68,9 +68,9 @@ class Speed(click.ParamType):
 
 @click.command()
 @click.option("--topic", default=NPC_SNAPSHOTS, show_default=True, help="Without the prefix.")
-@click.option("--from", "file", type=_THERE, help="An export instead of a topic.")
-@click.option("--since", type=Moment(), help="From this time on. Default: all there is.")
-@click.option("--until", type=Moment(), help="Up to this time, which is left out.")
+@click.option("--import", "file", type=_THERE, help="An export instead of a topic.")
+@click.option("--from", "--since", "since", type=Moment(), help="From this time on. Default: all.")
+@click.option("--to", "--until", "until", type=Moment(), help="Up to this time, which is left out.")
 @click.option("--offsets", type=Offsets(), multiple=True, help="P:FROM-TO instead of times.")
 @click.option("--npc", "npc_id", type=NpcId(), help="Only the records of this key.")
 @click.option("--dry-run", is_flag=True, help="Decide only. The default without --into, --export.")
@@ -79,7 +79,7 @@ class Speed(click.ParamType):
     type=click.Choice(["recovered", "empty"]),
     default="recovered",
     show_default=True,
-    help="What the filter knows at first: what came before --since led to it, or nothing.",
+    help="What the filter knows at first: what came before --from led to it, or nothing.",
 )
 @click.option("--set", "others", multiple=True, metavar="NAME=VALUE", help="Compare with this.")
 @click.option(
@@ -127,14 +127,16 @@ def replay(
     The same stretch gives the same output.
 
     \b
-    rollcall replay --since 15m --npc npc-7                  what was decided, and why
-    rollcall replay --since 2h --set stale_data_threshold=60 what another setting would save
-    rollcall replay --since 15m --export bug.ndjson          a bug report
-    rollcall replay --from bug.ndjson                        ... looked at elsewhere
-    rollcall replay --from bug.ndjson --into test --speed 10 ... published, ten times as fast
+    rollcall replay --from 15m --npc npc-7                   what was decided, and why
+    rollcall replay --from 2h --set stale_data_threshold=60  what another setting would save
+    rollcall replay --from 15m --export bug.ndjson           a bug report
+    rollcall replay --import bug.ndjson                      ... looked at elsewhere
+    rollcall replay --import bug.ndjson --into test --speed 9 ... published, ten times as fast
     """
     if file is not None and (since is not None or until is not None or offsets):
-        raise click.UsageError("--from is a stretch already; --since, --until, --offsets are not.")
+        raise click.UsageError(
+            "--import is a stretch already; --from, --to and --offsets do not go with it."
+        )
     if sum(map(bool, (export, keep_as, into, dry_run))) > 1:
         raise click.UsageError("One of --dry-run, --export, --keep-as and --into at a time.")
     with shown_progress() as progress, undisturbed():

@@ -86,7 +86,7 @@ def test_an_export_decides_what_the_topic_does(tmp_path: Path) -> None:
     saved = replay("--export", str(file))
 
     assert 0 == saved.exit_code
-    assert replay().stdout == replay("--from", str(file)).stdout
+    assert replay().stdout == replay("--import", str(file)).stdout
 
 
 @pytest.mark.usefixtures("played")
