@@ -20,6 +20,7 @@ from ops.replay.reading import Wanted
 from ops.replay.republish import Pace, Shift, republish
 from ops.replay.settings import WrongSettingError, assignments, changed
 from ops.replay.source import FileSource, Source, TopicSource, heard, shown
+from ops.replay.stored import Stored
 from ops.replay.undisturbed import undisturbed
 from ops.tables import missing_topics
 from streams.filter.core import SnapshotOutcome
@@ -131,7 +132,7 @@ def replay(
     rollcall replay --from 2h --set stale_data_threshold=60  what another setting would save
     rollcall replay --from 15m --export bug.ndjson           a bug report
     rollcall replay --import bug.ndjson                      ... looked at elsewhere
-    rollcall replay --import bug.ndjson --into test --speed 9 ... published, ten times as fast
+    rollcall replay --import bug.ndjson --into test --speed 9 ... published, nine times as fast
     """
     if file is not None and (since is not None or until is not None or offsets):
         raise click.UsageError(
@@ -182,12 +183,12 @@ class _Output:
     """Prints decisions as they come."""
 
     def __init__(self, *, as_json: bool, with_suppressed: bool, quiet: bool) -> None:
-        self.as_json, self._with_suppressed, self._quiet = as_json, with_suppressed, quiet
+        self.as_json, self.with_suppressed, self._quiet = as_json, with_suppressed, quiet
         self.console = Console(highlight=False)
 
     def tell(self, decision: Decision, mark: str = "") -> None:
         """One decision, unless nothing came of it. `mark`: old or new."""
-        held = decision.outcome is SnapshotOutcome.SUPPRESSED and not self._with_suppressed
+        held = decision.outcome is SnapshotOutcome.SUPPRESSED and not self.with_suppressed
         if self._quiet or (held and not mark):
             return
         if self.as_json:
@@ -222,17 +223,29 @@ async def _dry_run(source: Source, settings: Settings, output: _Output, plot: Pa
     run, tally, since = DryRun(settings, await heard(source)), Tally(), source.head.since
     async for batch in source.batches():
         for record in batch:
-            is_shown = since is None or record.timestamp >= since * 1000
-            for decision in run.take(record):
-                if is_shown:
-                    tally.add(decision)
-                    output.tell(decision)
+            _take(run, record, output, None if is_before(record, since) else tally)
     if output.as_json:
         click.echo(json.dumps({"sum": view.tally_document(tally)}))
     else:
         for line in view.summary(tally):
             output.console.print(line, soft_wrap=True)
     _draw(plot, {"decided": tally})
+
+
+def _take(run: DryRun, record: Stored, output: _Output, tally: Tally | None) -> None:
+    """Decides one record; without a tally it only leads to a state."""
+    if not run.holds(record):
+        decided = run.take(record)
+    elif output.with_suppressed:
+        decided = [run.held(record)]
+    else:
+        decided = ()
+        if tally:
+            tally.hold()
+    if tally:
+        for decision in decided:
+            tally.add(decision)
+            output.tell(decision)
 
 
 async def _compare(
@@ -242,8 +255,15 @@ async def _compare(
     runs = [DryRun(_settings(current, _given(one)), known) for one in (old, new)]
     async for batch in source.batches():
         for record in batch:
-            both = [list(run.take(record)) for run in runs]
-            if (since is None or record.timestamp >= since * 1000) and comparison.add(*both):
+            held = [run.holds(record) for run in runs]
+            if all(held):
+                comparison.hold(not is_before(record, since))
+                continue
+            both = [
+                [run.held(record)] if holds else list(run.take(record))
+                for run, holds in zip(runs, held, strict=True)
+            ]
+            if not is_before(record, since) and comparison.add(*both):
                 for mark, made in zip(("old", "new"), both, strict=True):
                     for decision in made:
                         output.tell(decision, mark)
@@ -255,6 +275,11 @@ async def _compare(
         output.console.print(view.comparison_table(comparison, *map(_titled, (old, new))))
         output.console.print(view.verdict(comparison), soft_wrap=True)
     _draw(plot, {_titled(old): comparison.old, _titled(new): comparison.new})
+
+
+def is_before(record: Stored, since: float | None) -> bool:
+    """Whether a record only leads to the state at the beginning of a stretch."""
+    return since is not None and record.timestamp < since * 1000
 
 
 def _given(text: str) -> dict[str, str]:

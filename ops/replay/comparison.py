@@ -34,6 +34,10 @@ class Tally:
         self.writes += writes
         self.calls_by_minute[int(decision.observed_at // MINUTE)] += 1 + writes
 
+    def hold(self, number: int = 1) -> None:
+        """So many snapshots more that were suppressed."""
+        self.outcomes[SnapshotOutcome.SUPPRESSED] += number
+
     @property
     def commands(self) -> int:
         """Commands sent, each of which costs a read."""
@@ -67,6 +71,11 @@ class Comparison:
         differ = [_told(one) for one in old] != [_told(one) for one in new]
         self.differing += differ
         return differ
+
+    def hold(self, number: int = 1) -> None:
+        """So many snapshots more that both suppressed."""
+        self.old.hold(number)
+        self.new.hold(number)
 
     def rows(self) -> Mapping[str, tuple[int, int]]:
         """What is counted, by its name: of the old settings and of the new ones."""

@@ -141,21 +141,45 @@ class DryRun:
         )
         self._newest = self._expired_at = self._recalled_at = 0.0
 
+    def holds(self, record: Stored) -> bool:
+        """Whether a record tells what its NPC's last one told: suppressed, and all is done.
+
+        False where that is not seen at a glance; `take` decides it then.
+        """
+        value = record.value
+        if value is None or record.topic != NPC_SNAPSHOTS or self._is_tick_due:
+            return False
+        at = self._core.holds(record.key, value, record.timestamp / 1000 + self._max_ahead)
+        self._newest = max(self._newest, at)
+        return at > 0.0
+
+    def held(self, record: Stored) -> Decision:
+        """What was decided on a record that `holds`."""
+        source = Source(topic=record.topic, partition=record.partition, offset=record.offset)
+        npc_id = decode_key(record.key or b"")
+        at = self._core.last_held(npc_id)
+        return Decision(source, npc_id, at, SnapshotOutcome.SUPPRESSED)
+
     def take(self, record: Stored) -> Sequence[Decision]:
-        """The decisions on one record."""
+        """The decisions on one record, and of a tick that has become due with it or before it."""
         if record.value is None or record.topic not in DECIDED:
             return ()
+        made = self._decided(record, record.value)
+        return made + list(self._tick()) if self._is_tick_due else made
+
+    def _decided(self, record: Stored, value: bytes) -> list[Decision]:
         at = record.timestamp / 1000
         source = Source(topic=record.topic, partition=record.partition, offset=record.offset)
         try:
-            told = self._snapshots(record, record.value, at)
-            made = [self._decide(snapshot, source) for snapshot in told]
+            told = self._snapshots(record, value, at)
+            return [self._decide(record, snapshot, source) for snapshot in told]
         except DecodeError as error:
             npc_id = (record.key or b"").decode(errors="backslashreplace")
             return [Decision(source, npc_id, at, SnapshotOutcome.DEAD_LETTER, error=str(error))]
-        if self._newest - self._recalled_at >= RECALL_SECONDS:
-            made += self._tick()
-        return made
+
+    @property
+    def _is_tick_due(self) -> bool:
+        return self._newest - self._recalled_at >= RECALL_SECONDS
 
     def _snapshots(self, record: Stored, value: bytes, at: float) -> Iterable[Snapshot]:
         if record.topic == WORLD_SNAPSHOTS:
@@ -166,11 +190,13 @@ class DryRun:
             raise DecodeError(f"observed_at: {ahead:.0f} s ahead of the record's own time")
         return (snapshot,)
 
-    def _decide(self, snapshot: Snapshot, source: Source) -> Decision:
+    def _decide(self, record: Stored, snapshot: Snapshot, source: Source) -> Decision:
         npc_id, now = snapshot.npc_id, snapshot.observed_at
         self._newest = max(self._newest, now)
         state = self._states.get(npc_id)
         seen = self._core.observe(snapshot, state, source, now)
+        if record.key and record.value and record.topic == NPC_SNAPSHOTS:
+            self._core.remember(record.key, record.value, snapshot, state, seen)
         if seen.state is not None:
             self._states[npc_id] = seen.state
         return _decision(npc_id, now, source, state, seen)
@@ -181,6 +207,7 @@ class DryRun:
         yield from self._recall()
         if self._newest - self._expired_at >= EXPIRY_SECONDS:
             self._expired_at = self._newest
+            self._core.keep_players()
             self._players.expire(self._newest)
 
     def _recall(self) -> Iterator[Decision]:

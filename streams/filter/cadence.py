@@ -58,6 +58,10 @@ class Cadence:
         else:
             del self._usual[npc_id]
 
+    def knows(self, npc_id: str) -> bool:
+        """Whether gaps of this NPC are learned from however short they are."""
+        return npc_id in self._usual
+
     def forget_all(self) -> None:
         """Partitions moved."""
         self._usual.clear()

@@ -25,8 +25,10 @@ from streams.filter.pace import Pace
 from streams.filter.place import place
 from streams.filter.players import Player, PlayerCache
 from streams.filter.settle import Pending, settled
+from streams.filter.standing import Since, Standing
 from streams.filter.state import GroupState
-from streams.settings import Mode
+from streams.settings import Mode, Staleness
+from topics.encode import encode_key
 from topics.models import (
     Desired,
     Member,
@@ -107,7 +109,9 @@ class GroupFilter:
         self._cadence = Cadence(policy.stale_data_threshold, policy.force_refresh_interval)
         self._pace = Pace(policy.force_refresh_interval)
         self._familiar = Familiar(world.roster, world.players)
-        self._confirmed: dict[str, float] = {}
+        self._standing = Standing(
+            world.roster, world.places, world.players, policy.stale_data_threshold / 3
+        )
         self._pending: dict[str, Pending] = {}
 
     def observe(
@@ -129,6 +133,65 @@ class GroupFilter:
             snapshot.npc_id, snapshot.observed_at, desired, state, source, issued_at
         )
         return replace(judged, sightings=sightings) if sightings else judged
+
+    def holds(self, key: bytes | None, value: bytes, latest: float) -> float:
+        """The time of a record that tells what its NPC's last one told, 0: it is to be decided.
+
+        What `observe` would say of it: suppressed, unchanged. `latest`: no time beyond this (s).
+        """
+        return self._standing.holds(key, value, latest)
+
+    def remember(
+        self,
+        key: bytes,
+        value: bytes,
+        snapshot: Snapshot,
+        state: GroupState | None,
+        seen: Observation,
+    ) -> None:
+        """A record was decided from this state; the next that tells the same need not be."""
+        after = seen.state or state
+        is_settled = seen.command is not None or seen.held is Held.UNCHANGED
+        if after and is_settled and snapshot.npc_id not in self._pending:
+            since = self._since(snapshot, after)
+            if since is not None:
+                self._standing.draw(key, value, snapshot, since)
+
+    def _since(self, snapshot: Snapshot, state: GroupState) -> Since | None:
+        """None for an NPC whose every gap counts, or with somebody who is looked up each time."""
+        heard = self._familiar.heard_when_looked(snapshot.npc_id)
+        players = self._players_of(state)
+        decides_each = self._policy.mode is Mode.DIRECT or self._cadence.knows(snapshot.npc_id)
+        if heard is None or players is None or decides_each:
+            return None
+        return Since(self._next_due(snapshot, state), *heard, players)
+
+    def _next_due(self, snapshot: Snapshot, state: GroupState) -> float:
+        policy, pushed = self._policy, state.last_force_refresh
+        due = [
+            state.last_updated + policy.stale_data_threshold / 2,
+            snapshot.observed_at + self._world.players.ttl / 8,  # sightings are stored
+        ]
+        if policy.mode is Mode.CACHED:
+            due.append(pushed + policy.force_refresh_interval)
+            if policy.staleness is Staleness.SEED:
+                due.append(pushed + policy.stale_data_threshold)
+        return min(due)
+
+    def _players_of(self, state: GroupState) -> tuple[str, ...] | None:
+        """The players among the members; None: one of them is not known."""
+        world = self._world
+        members = [one.id for one in state.desired.members if not world.roster.by_id(one.id)]
+        known = [player.id for player in map(world.players.get, members) if player]
+        return tuple(known) if len(known) == len(members) else None
+
+    def keep_players(self) -> None:
+        """Before players are forgotten: those who stand somewhere were seen there."""
+        self._standing.keep_players()
+
+    def disturb(self, npc_id: str) -> None:
+        """The NPC's state was changed by somebody else: its next record is decided."""
+        self._standing.leave(encode_key(npc_id))
 
     def profile_changed(self, npc_id: str, state: GroupState, issued_at: float) -> Observation:
         """Look again at an NPC nobody reports on just now: did a member's profile arrive?"""
@@ -161,11 +224,15 @@ class GroupFilter:
 
     def last_seen(self, npc_id: str, state: GroupState) -> float:
         """When a snapshot confirmed the picture last; the Table may not know of it yet."""
-        return max(state.last_updated, self._confirmed.get(npc_id, 0.0))
+        return max(state.last_updated, self._standing.seen_at(encode_key(npc_id)))
+
+    def last_held(self, npc_id: str) -> float:
+        """The time of the last snapshot that held the picture, 0: none that is known."""
+        return self._standing.seen_at(encode_key(npc_id))
 
     def forget_unsaved(self) -> None:
         """Partitions moved: what is not in the Table may belong to another worker now."""
-        self._confirmed.clear()
+        self._standing.clear()
         self._pending.clear()
         self._cadence.forget_all()
         self.forget_looks()
@@ -253,7 +320,7 @@ class GroupFilter:
         source: Source,
         issued_at: float,
     ) -> Observation:
-        self._confirmed.pop(npc_id, None)
+        self._standing.leave(encode_key(npc_id))
         command = _command(npc_id, now, reason, desired, source, issued_at)
         state = GroupState(desired=desired, last_updated=now, last_force_refresh=now, source=source)
         return Observation(SnapshotOutcome.SENT, command, state)
@@ -265,11 +332,10 @@ class GroupFilter:
 
         Who was marked silent has returned, which is worth a write at once.
         """
+        self._standing.confirm(encode_key(npc_id), now)
         is_fresh = now - state.last_updated < self._policy.stale_data_threshold / 2
         if is_fresh and not state.silent:
-            self._confirmed[npc_id] = now
             return None
-        self._confirmed.pop(npc_id, None)
         return msgspec.structs.replace(state, last_updated=now, source=source, silent=False)
 
     def _confirmed_state(self, npc_id: str, state: GroupState) -> GroupState:

@@ -60,6 +60,11 @@ class Familiar:
         self._looks[snapshot.npc_id] = _Look(look.named, now)
         return True
 
+    def heard_when_looked(self, npc_id: str) -> Heard | None:
+        """How much had been heard when the members of an NPC were looked up; None: not yet."""
+        look = self._looks.get(npc_id)
+        return look.heard if look else None
+
     def remember(self, snapshot: Snapshot, heard: Heard) -> None:
         """The members were looked up when so much had been heard, and the state has them."""
         self._looks[snapshot.npc_id] = _Look(_named(snapshot), heard)

@@ -12,7 +12,7 @@ who is seen again is *missing*: the profile still stands on the topic and is rec
 once, for whoever has none is not found however often one looks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from topics.models import PlayerProfile
@@ -47,7 +47,7 @@ class PlayerCache:
         """Grows with everything that may change whom a name or an id means, or what is known."""
         self.lost_at = 0
         """The version at which somebody was forgotten last, or gave up a name."""
-        self._ttl = ttl
+        self.ttl = ttl
         self._players: dict[str, Player] = {}
         # Who has each name, the last seen at the end.
         self._holders: dict[str, dict[str, None]] = {}
@@ -55,6 +55,8 @@ class PlayerCache:
         self._missing: dict[str, float] = {}
         self._asked_for: dict[str, float] = {}
         self._expired_any = False
+        self._changed: dict[str, int] = {}
+        """The version at which changed last whom an id or a folded name means."""
         self._hits = 0
         self._misses = 0
 
@@ -84,6 +86,17 @@ class PlayerCache:
         holder = self._players.get(self.id_of(told) or "")
         return max(player.changed_at if player else 0, holder.changed_at if holder else 0)
 
+    def has_news_of(self, told: Iterable[str], since: int) -> bool:
+        """Whether an id or a folded name means something else than at a version.
+
+        Who was lost since does not count.
+        """
+        changed = self._changed
+        for one in told:  # noqa: SIM110 -- half the time of a generator, on every snapshot
+            if changed.get(one, 0) > since:
+                return True
+        return False
+
     def learn(self, profile: PlayerProfile, at: float) -> bool:
         """Take in a profile published at `at`; True when it tells a group something new.
 
@@ -112,10 +125,20 @@ class PlayerCache:
                 return False
         player = self._entry(player_id, name)
         player.last_seen = max(player.last_seen, at)
-        if player.saved_at and player.last_seen - player.saved_at < self._ttl / 4:
+        if player.saved_at and player.last_seen - player.saved_at < self.ttl / 4:
             return False
         player.saved_at = player.last_seen
         return True
+
+    def seen_again(self, player_id: str, at: float) -> None:
+        """A player who is known was seen where it was before."""
+        player = self._players.get(player_id)
+        if player is not None and player.last_seen < at:
+            player.last_seen = at
+
+    def count_hits(self, number: int) -> None:
+        """So many known players were seen where they were before."""
+        self._hits += number
 
     def restore(self, player_id: str, name: str, last_seen: float) -> None:
         """Take in a sighting from before a restart."""
@@ -130,15 +153,17 @@ class PlayerCache:
         self._asked_for.pop(player_id, None)
         if player:
             self._take_name(player)
+            self._changed.pop(player_id, None)
+            self._changed.pop(fold(player.name), None)
             self.version += 1
             self.lost_at = self.version
 
     def expire(self, now: float) -> list[str]:
         """Forget whom nobody saw for the TTL; their ids."""
-        gone = [p.id for p in self._players.values() if now - p.last_seen > self._ttl]
+        gone = [p.id for p in self._players.values() if now - p.last_seen > self.ttl]
         for player_id in gone:
             self.forget(player_id)
-        self._asked_for = {w: at for w, at in self._asked_for.items() if now - at <= self._ttl}
+        self._asked_for = {w: at for w, at in self._asked_for.items() if now - at <= self.ttl}
         self._expired_any |= bool(gone)
         return gone
 
@@ -188,6 +213,7 @@ class PlayerCache:
     def _touch(self, player: Player) -> None:
         self.version += 1
         player.changed_at = self.version
+        self._changed[player.id] = self._changed[fold(player.name)] = self.version
 
     def _give_name(self, player: Player, name: str) -> None:
         player.name = name

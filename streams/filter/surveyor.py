@@ -123,6 +123,7 @@ class Surveyor:
         if self._time.is_silence(state, seen_at, self._settings.silent_after):
             log.info("npc_silent", npc_id=npc_id, seconds=round(self._time.seconds_since(seen_at)))
             state = msgspec.structs.replace(state, silent=True)
+            self._core.disturb(npc_id)
             self._groups.put(npc_id, state.source.partition, state, outbox)
         if state.silent:
             self._silent.add(npc_id)
