@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -57,7 +59,7 @@ log = structlog.get_logger()
     "port",
     type=click.IntRange(0, 65535),
     metavar="PORT",
-    help="Serve it to Prometheus on this port until Ctrl-C.",
+    help="Serve it to Prometheus on this port until SIGTERM or Ctrl-C.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve it on.")
 @click.option("--json", "as_data", is_flag=True, help="Print JSON; with --watch a line a sample.")
@@ -90,7 +92,7 @@ def lag(
     connection = KafkaConnection.from_environment()
     asked = _Asked(connection, patterns, topics, interval)
     if port is not None:
-        asyncio.run(_export(asked, host, port))
+        asyncio.run(_until_sigterm(_export(asked, host, port)))
     elif watch:
         asyncio.run(_watch(asked, as_data=as_data))
     else:
@@ -153,6 +155,14 @@ async def _watch(asked: _Asked, *, as_data: bool) -> None:
                 else:
                     live.update(drawn(positions, windows, with_lines=True), refresh=True)
                 await asyncio.sleep(asked.interval)
+
+
+async def _until_sigterm(work: Coroutine[Any, Any, None]) -> None:
+    """The first process of a container ignores SIGTERM unless it asks for it."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 async def _export(asked: _Asked, host: str, port: int) -> None:

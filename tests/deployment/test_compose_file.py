@@ -15,7 +15,8 @@ import yaml
 from ops.cli import COMMANDS
 from streams.settings import Settings
 from streams.topology import Role
-from topics.connection import KafkaConnection
+from streams.worker import STOP_MARGIN
+from tests.deployment.told import VARIABLES, parsed, words_of
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads(Path(__file__).with_name("compose-spec.schema.json").read_text())
@@ -60,16 +61,19 @@ def test_a_worker_runs_its_role_once_the_topics_are_made(role: Role) -> None:
 
 
 def test_every_variable_of_ours_is_one_a_worker_reads() -> None:
-    fields = {f"ROLLCALL_{name.upper()}" for name in Settings.model_fields}
-    fields |= {"ROLLCALL_BROKER", "ROLLCALL_TOPIC_PREFIX"}
-    fields |= {f"ROLLCALL_KAFKA_{name.upper()}" for name in KafkaConnection.model_fields}
-
-    assert set(SERVICES["filter"]["environment"]) <= fields
+    assert set(SERVICES["filter"]["environment"]) <= VARIABLES
 
 
 @pytest.mark.parametrize("name", ["topics", "tools", "lag", *Role])
 def test_every_command_exists(name: str) -> None:
-    assert SERVICES[name]["command"][0] in COMMANDS
+    assert words_of(parsed(SERVICES[name]["command"])).split()[0] in COMMANDS
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_worker_is_killed_only_after_it_would_have_left(role: Role) -> None:
+    patience = float(SERVICES[role]["stop_grace_period"].removesuffix("s"))
+
+    assert patience > Settings().drain_timeout + STOP_MARGIN
 
 
 @pytest.mark.parametrize("name", ["kafka", "letta", "prometheus", "grafana"])

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -112,3 +114,18 @@ async def test_the_command_tells_scripts_by_its_exit_code(town: Town) -> None:
     assert above.exit_code == (1 if sum(one["lag"] or 0 for one in told) else 0)
     assert unknown.exit_code == 1
     assert "knows no consumer group 'nobody-*'" in unknown.output
+
+
+async def test_the_exporter_ends_well_when_told_to(town: Town) -> None:
+    exporter = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ops.cli", "lag", "--export", "0"),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert exporter.stdout
+    serving = await asyncio.wait_for(exporter.stdout.readline(), 30)
+
+    exporter.terminate()
+
+    assert serving.startswith(b"Serving lag on http://127.0.0.1:")
+    assert 0 == await asyncio.wait_for(exporter.wait(), 30)
