@@ -1,6 +1,6 @@
 """Consumer lag with a line for each group and topic: records added up, the worst of the rest."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ops.lag.reading import Position
@@ -18,6 +18,8 @@ class Behind(NamedTuple):
 
     group: str
     topic: str
+    is_input: bool
+    """Whether it is what the role works on; it may follow others for what it has to know."""
     members: int
     lag: int | None
     """Records not finished, of all partitions; None: it never committed."""
@@ -31,21 +33,28 @@ class Behind(NamedTuple):
     """How many of them have the verdict."""
 
 
-def summed(positions: Iterable[Position], windows: Windows) -> list[Behind]:
-    """A line for each group and topic, in the order in which they come."""
+def summed(
+    positions: Iterable[Position], windows: Windows, inputs: Mapping[str, Sequence[str]]
+) -> list[Behind]:
+    """A line for each group and topic. `inputs`: the groups, in order, and what each works on."""
     parts: dict[tuple[str, str], list[Position]] = {}
     for one in positions:
         parts.setdefault((one.group, one.topic), []).append(one)
-    return [_behind(group, topic, some, windows) for (group, topic), some in parts.items()]
+    order = list(inputs)
+    return [
+        _behind(topic in inputs[group], some, windows)
+        for (group, topic), some in sorted(parts.items(), key=lambda item: order.index(item[0][0]))
+    ]
 
 
-def _behind(group: str, topic: str, parts: Sequence[Position], windows: Windows) -> Behind:
+def _behind(is_input: bool, parts: Sequence[Position], windows: Windows) -> Behind:
     said = [verdict(windows.of(one), one.members) for one in parts]
     worst = min(said, key=_WORST_FIRST.index)
     lags = [one.sample.lag for one in parts if one.sample.lag is not None]
     return Behind(
-        group=group,
-        topic=topic,
+        group=parts[0].group,
+        topic=parts[0].topic,
+        is_input=is_input,
         members=parts[0].members,
         lag=sum(lags) if lags else None,
         seconds=max((one.seconds for one in parts if one.seconds is not None), default=None),

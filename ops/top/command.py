@@ -2,11 +2,16 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from math import inf
+from time import monotonic
 
 import click
 from rich.console import Console
 from rich.live import Live
 
+from ops.lag.command import SAMPLES
 from ops.tables import silence_client
 from ops.top.document import document
 from ops.top.reading import Asked, Sight, Watcher, watcher
@@ -93,10 +98,14 @@ def top(
 
 
 async def _once(asked: Asked, interval: float) -> Sight:
-    async with watcher(asked) as one:
-        await one.look()
-        await asyncio.gather(asyncio.sleep(interval), one.caught_up(CATCHING_UP))
-        return await one.look()
+    """One interval, in several looks: a verdict on lag needs more than two."""
+    async with watcher(replace(asked, over=inf)) as one:
+        await one.caught_up(CATCHING_UP)
+        sight, end = await one.look(), monotonic() + interval
+        while (left := end - monotonic()) > 0:
+            await asyncio.sleep(min(left, interval / (SAMPLES - 1)))
+            sight = await one.look()
+        return sight
 
 
 async def _watch(asked: Asked, interval: float, *, as_json: bool) -> None:
@@ -104,18 +113,23 @@ async def _watch(asked: Asked, interval: float, *, as_json: bool) -> None:
     async with watcher(asked) as one:
         if console.is_terminal and not as_json:
             await _live(one, interval, console, course)
-        while True:
-            _print(await one.look(), course, console, as_json=as_json)
-            await asyncio.sleep(interval)
+        async for sight in _looks(one, interval):
+            _print(sight, course, console, as_json=as_json)
+
+
+async def _looks(one: Watcher, interval: float) -> AsyncIterator[Sight]:
+    """A look every interval, or as often as looking takes no longer."""
+    while True:
+        begun = monotonic()
+        yield await one.look()
+        await asyncio.sleep(max(begun + interval - monotonic(), 0.0))
 
 
 async def _live(one: Watcher, interval: float, console: Console, course: Course) -> None:
     with Live(console=console, auto_refresh=False, screen=True) as live:
-        while True:
-            sight = await one.look()
+        async for sight in _looks(one, interval):
             course.add(sight)
             live.update(drawn(sight, course), refresh=True)
-            await asyncio.sleep(interval)
 
 
 def _print(

@@ -96,7 +96,7 @@ class Watcher:
             at=now,
             workers=[_seen(url, answer) for url, answer in answers.items()],
             figures=figures(grown, pages.values()) if pages else None,
-            behind=summed(positions, self._windows),
+            behind=summed(positions, self._windows, self.lag.own_groups()),
             lag_why_not=why_not,
             late=self.npcs.told_late(now),
             waiting=self.npcs.waiting(now) if is_known else [],
@@ -121,17 +121,14 @@ class Watcher:
         return together(self._grown) if self._grown else NOTHING
 
     async def _positions(self) -> tuple[list[Position], str]:
-        """Where the groups stand, in the order of the pipeline; none, and why."""
-        groups = self.lag.own_groups()
+        """Where the groups stand; none, and why."""
         try:
             async with asyncio.timeout(_PATIENCE):
-                positions = await self.lag.read(groups)
+                positions = await self.lag.read(self.lag.own_groups())
         except TimeoutError:
             return [], f"no answer within {_PATIENCE:.0f} s"
         except KafkaError as error:
             return [], first_line(error)
-        order = list(groups)
-        positions.sort(key=lambda one: order.index(one.group))
         self._windows.add(positions)
         return positions, ""
 

@@ -27,6 +27,7 @@ LARGEST = 512 * 1024
 
 LONGEST_LINE = 500
 _OURS = ("rollcall_", "# TYPE rollcall_")
+_HOST = re.compile(rb"[0-9A-Za-z._:-]+")
 _USER = re.compile(r"//[^/@]*@")
 _GROWS = frozenset({"counter", "histogram"})
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - read, not bound
@@ -55,7 +56,7 @@ class MetricsUrl(click.ParamType):
             url = httpx.URL(text if "//" in text else f"http://{text}")
         except httpx.InvalidURL:
             url = httpx.URL("")
-        if url.scheme not in ("http", "https") or not url.host:
+        if url.scheme not in ("http", "https") or not _HOST.fullmatch(url.raw_host):
             self.fail("no URL: http://host:9400/metrics, or host:9400.", param, ctx)
         return str(url.copy_with(path="/metrics") if url.path in ("", "/") else url)
 

@@ -23,7 +23,7 @@ LATELY = 30
 _NAMED = 4
 """Outcomes, reasons, levels told of each; the rest is added up."""
 
-_ROWS = 12
+_ROWS = 32
 """Rows of one table of what workers tell, whatever they tell."""
 
 _SHOWN = 60
@@ -51,8 +51,9 @@ class Course:
             self._values.setdefault(name, deque(maxlen=LATELY)).append(value)
 
     def of(self, name: str) -> str:
-        """A bar a look."""
-        return sparkline(self._values.get(name, ()))
+        """A bar a look; nothing of a single one."""
+        values = self._values.get(name, ())
+        return sparkline(values) if len(values) > 1 else ""
 
 
 def _charted(sight: Sight) -> dict[str, float]:
@@ -105,7 +106,8 @@ def _workers(workers: Sequence[WorkerSeen]) -> RenderableType:
     line = Text("workers  ")
     for one in workers:
         told = (one.why_not, "red") if one.why_not else (one.role or "up", "green")
-        line.append_text(Text.assemble(shown(one.url), " ", told, "  "))
+        where = one.url.removeprefix("http://").removesuffix("/metrics")
+        line.append_text(Text.assemble(shown(where), " ", told, "  "))
     return line
 
 
@@ -123,7 +125,7 @@ def _of_workers(found: Figures, course: Course) -> list[RenderableType]:
 def _rates(found: Figures, course: Course) -> Table:
     table = _table("", ">a second", "lately", "of these")
     for name, rates in _flow(found).items():
-        table.add_row(name, f"{sum(rates.values()):,.1f}", course.of(name), _top(rates))
+        _add(table, name, f"{sum(rates.values()):,.1f}", course.of(name), _top(rates))
     return table
 
 
@@ -148,8 +150,13 @@ def _letta(operations: Sequence[Operation]) -> list[Table]:
     table = _table("Letta", ">a second", ">faults", ">mean", ">p95")
     for one in operations[:_ROWS]:
         faults = Text(f"{one.faults:,.1f}", style="red" if one.faults else "")
-        table.add_row(
-            shown(one.name), f"{one.rate:,.1f}", faults, _seconds(one.mean), _seconds(one.p95)
+        _add(
+            table,
+            shown(one.name),
+            f"{one.rate:,.1f}",
+            faults,
+            _seconds(one.mean),
+            _seconds(one.p95),
         )
     return [table] if operations else []
 
@@ -160,7 +167,8 @@ def _writer(servers: Sequence[Standing]) -> list[Table]:
         "waiting",
     )
     for one in servers[:_ROWS]:
-        table.add_row(
+        _add(
+            table,
             *(shown(one.server), f"{one.in_hand:,}", _seconds(one.oldest), str(one.limit)),
             Text(one.breaker, style="green" if one.breaker == "closed" else "bold red"),
             *(f"{one.parked:,}", _top(one.waiting, "{:,.0f}") or "-"),
@@ -171,7 +179,8 @@ def _writer(servers: Sequence[Standing]) -> list[Table]:
 def _troubles(troubles: Sequence[Trouble]) -> list[Table]:
     table = _table("stage", ">dead letters", ">new", ">errors", ">new")
     for one in troubles[:_ROWS]:
-        table.add_row(
+        _add(
+            table,
             shown(one.stage),
             *(f"{one.dead_letters:,}", _new(one.new_dead_letters)),
             *(f"{one.errors:,}", _new(one.new_errors)),
@@ -187,15 +196,20 @@ def _lag(sight: Sight, course: Course) -> list[RenderableType]:
     if sight.lag_why_not:
         return [Text(f"consumer lag not read: {shown(sight.lag_why_not)}", style="bold red")]
     table = _table("consumer group", "topic", ">members", ">behind", ">seconds", "", "lately")
-    for one in sight.behind:
+    for one in filter(_is_worth_a_row, sight.behind):
         chart = course.of(f"lag {one.group} {one.topic}")
-        table.add_row(
+        _add(
+            table,
             *(shown(one.group), shown(one.topic), str(one.members)),
             "-" if one.lag is None else f"{one.lag:,}",
             "-" if one.seconds is None else f"{one.seconds:,.1f}",
             *(_verdict(one), chart),
         )
     return [table] if sight.behind else [Text("no group of rollcall's has anything to read")]
+
+
+def _is_worth_a_row(one: Behind) -> bool:
+    return one.is_input or bool(one.lag)
 
 
 def _verdict(one: Behind) -> Text:
@@ -208,7 +222,7 @@ def _late(sight: Sight) -> list[Table]:
     """Whose memory was the oldest picture when it was put in place."""
     table = _table("told latest", ">after", "reason", "at")
     for one in sight.late:
-        table.add_row(*_of_late(one))
+        _add(table, *_of_late(one))
     return [table] if sight.late else []
 
 
@@ -224,7 +238,7 @@ def _waiting(sight: Sight) -> list[RenderableType]:
         return [Text(title, style="bold")]
     table = _table(title, ">for", "reason", ">commands")
     for one in sight.waiting:
-        table.add_row(*_of_wait(one))
+        _add(table, *_of_wait(one))
     return [table]
 
 
@@ -243,6 +257,11 @@ def _table(*columns: str) -> Table:
             overflow="ellipsis",
         )
     return table
+
+
+def _add(table: Table, *cells: str | Text) -> None:
+    """A row, in which nobody's brackets are taken for markup."""
+    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
 
 
 def _seconds(value: float | None) -> str:
