@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError
 
 from ops.failure import first_line
 from ops.lag.reading import LagReader, Position, lag_reader
@@ -127,6 +127,8 @@ class Watcher:
                 positions = await self.lag.read(self.lag.own_groups())
         except TimeoutError:
             return [], f"no answer within {_PATIENCE:.0f} s"
+        except (KafkaConnectionError, NodeNotReadyError):
+            return [], "Kafka does not answer"
         except KafkaError as error:
             return [], first_line(error)
         self._windows.add(positions)
