@@ -36,6 +36,7 @@ COMMANDS = {
     "rebuild": Entry("ops.rebuild.command:rebuild", "Start again from the topics."),
     "check": Entry("ops.check:check", "Tell whether everything is in place."),
     "lag": Entry("ops.lag.command:lag", "How far behind each consumer group is."),
+    "top": Entry("ops.top.command:top", "Watch the whole pipeline, live."),
     "explain": Entry("ops.explain.command:explain", "Why an NPC's memory is as it is."),
     "replay": Entry("ops.replay.command:replay", "A stretch of a topic once more."),
     "block": Entry("ops.history.command:block", "What an NPC's memory was, and how it changed."),

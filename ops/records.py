@@ -42,7 +42,7 @@ async def records(
         starts = await consumer.beginning_offsets(partitions)
         ends = await consumer.end_offsets(partitions)
         if since is not None:
-            starts |= await _moved_to(consumer, partitions, since, ends)
+            starts |= await moved_to(consumer, partitions, since, ends)
         total = sum(ends.values()) - sum(starts.values())
         while fetched := await _fetched(consumer, ends, topic):
             on_progress(total - await _left(consumer, ends), total)
@@ -52,7 +52,7 @@ async def records(
                     yield record
 
 
-async def _moved_to(
+async def moved_to(
     consumer: Any,
     partitions: Collection[TopicPartition],
     since: float,

@@ -10,9 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ops.demo.scrape import Counts
-
-DIRECT_CALLS = 4
-"""Requests of the direct integration for each snapshot: two reads and two writes, by label."""
+from ops.letta_requests import DIRECT_CALLS, is_answer
 
 _SHOWN_DIFFERENCES = 20
 
@@ -114,16 +112,9 @@ def caches_of(counts: Counts) -> dict[str, dict[str, float]]:
 
 
 def letta_faults_of(counts: Counts) -> dict[str, int]:
-    """Requests to Letta that did not succeed, by operation and status.
-
-    404 is an answer, no fault: that a block is not there yet is how a new NPC begins.
-    """
+    """Requests to Letta that did not succeed, by operation and status."""
     found = counts.by("rollcall_letta_requests_total", "operation", "status")
-    return {key: number for key, number in found.items() if not _is_answer(key.split()[-1])}
-
-
-def _is_answer(status: str) -> bool:
-    return status in ("ok", "404") or (status.isdecimal() and status.startswith("2"))
+    return {key: number for key, number in found.items() if not is_answer(key.split()[-1])}
 
 
 def shown(summary: Summary) -> RenderableType:

@@ -112,10 +112,10 @@ def _cells(one: Position, window: Sequence[Sample], with_lines: bool) -> list[st
     return [*cells, sparkline([sample.lag or 0 for sample in window])] if with_lines else cells
 
 
-def sparkline(values: Sequence[int]) -> str:
+def sparkline(values: Sequence[float]) -> str:
     """A bar for each value, the highest the full height."""
     most = max(values, default=0)
-    if not most:
+    if most <= 0:
         return _BARS[0] * len(values)
     return "".join(_BARS[round(value / most * (len(_BARS) - 1))] for value in values)
 
