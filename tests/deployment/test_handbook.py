@@ -28,6 +28,7 @@ def words(line: str) -> list[str]:
     """Up to the end of the command, comments left out."""
     reader = shlex(line, posix=True, punctuation_chars=True)
     reader.commenters = "#"
+    reader.wordchars += ":,@"
     found = list(reader)
     ends = [number for number, word in enumerate(found) if set(word) <= set("|;&<>()")]
     return found[: ends[0]] if ends else found
