@@ -16,17 +16,20 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from faust.types import TP, EventT
+from faust.types import TP
 
 AckOffset = Callable[[TP, int], None]
-"""Acks a record by its place alone, once the event it came in is forgotten."""
+"""Acks everything of a partition up to an offset."""
 
 
 @dataclass(slots=True, eq=False)
 class Taken:
-    """A record that was taken and not acked yet."""
+    """A record, or a batch of them, that was taken and not acked yet.
 
-    event: EventT[Any]
+    `event`: has the `message`, whose offset is the last of a batch.
+    """
+
+    event: Any
 
 
 @dataclass(slots=True)
@@ -113,7 +116,7 @@ class OrderedAcks:
         """The consumer group's, as this worker knows it."""
         return self._generation()
 
-    def take(self, event: EventT[Any]) -> Taken:
+    def take(self, event: Any) -> Taken:
         """Note a record, in the order of its partition."""
         taken = Taken(event)
         self._forget_older_generations()
@@ -124,7 +127,8 @@ class OrderedAcks:
 
     def is_ours(self, taken: Taken) -> bool:
         """Whether the record still belongs to this worker's generation."""
-        return taken.event.message.generation_id == self._generation()
+        mine: bool = taken.event.message.generation_id == self._generation()
+        return mine
 
     def finish(self, taken: Taken) -> None:
         """The record is done; ack the finished prefix of its partition. Twice is harmless."""
@@ -139,9 +143,8 @@ class OrderedAcks:
         if not is_first:
             line.finished.add(message.offset)
             return
-        taken.event.ack()
-        for offset in line.finished.take_below(line.first_open):
-            self._ack(message.tp, offset)
+        behind = line.finished.take_below(line.first_open)
+        self._ack(message.tp, max(behind, default=message.offset))
 
     def _forget_older_generations(self) -> None:
         if self._newest != self._generation():
@@ -149,15 +152,10 @@ class OrderedAcks:
             self._lines.clear()
 
 
-async def delivered(sends: Iterable[Awaitable[Awaitable[object]]]) -> None:
-    """Send, and wait until the broker acknowledged every one. Raises what a send failed with.
+async def delivered(sends: Iterable[Awaitable[Iterable[Awaitable[object]]]]) -> None:
+    """Send, and wait until the broker acknowledged all of it. Raises what a send failed with.
 
-    Faust's `send` takes two awaits: the first hands over, only the second means delivered.
+    A send takes two awaits: the first hands over, only the second means delivered.
     """
-    handed_over = [await send for send in sends]
+    handed_over = [delivery for send in sends for delivery in await send]
     await asyncio.gather(*handed_over)
-
-
-async def acknowledged(sent: Iterable[Awaitable[object]]) -> None:
-    """Wait until the broker acknowledged what is on its way already."""
-    await asyncio.gather(*sent)

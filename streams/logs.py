@@ -10,7 +10,7 @@ from time import monotonic
 
 import structlog
 
-_LIBRARIES = ("faust", "mode", "aiokafka", "httpx", "kafka", "asyncio", "streams.faust_mends")
+_LIBRARIES = ("faust", "mode", "aiokafka", "httpx", "kafka", "asyncio", "streams.faust_layer")
 # Faust's consumer and producer log under the module of their subclass, which is ours.
 _REPEAT_SECONDS = 10.0
 

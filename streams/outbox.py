@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from time import time
 from typing import Any
 
-from faust.types import EventT, TopicT
-from faust.types.tables import TableT
-
-from streams.barrier import OrderedAcks, Taken, acknowledged, delivered
+from streams.barrier import OrderedAcks, Taken, delivered
+from streams.faust_layer.channels import BatchTable, BatchTopic
+from streams.faust_layer.producer import Outgoing
 from topics.dead_letter import headers_for
 from topics.trace import Headers
 from topics.wire import RECORD_LIMIT
@@ -20,14 +19,14 @@ KEY_LIMIT = RECORD_LIMIT // 4
 """Bytes of the largest key of a dead letter."""
 
 Key = bytes
-RawTable = TableT[bytes, bytes]
+RawTable = BatchTable
 
 
 @dataclass(slots=True)
 class Record:
     """One record to send."""
 
-    topic: TopicT
+    topic: BatchTopic
     key: Key | None
     value: bytes | None
     headers: Headers | None = None
@@ -66,12 +65,11 @@ class Outbox:
         deleted = {change.key for change in of_table if change.value is None}
         return {*table.data, *(change.key for change in of_table)} - deleted
 
-    def dead_letter(self, topic: TopicT, stage: str, error: Exception, event: EventT[Any]) -> None:
-        """Give a record up, with the reason in the headers.
+    def dead_letter(self, topic: BatchTopic, stage: str, error: Exception, message: Any) -> None:
+        """Give a record up, with the reason in the headers. `message`: a single record.
 
         A record can unpack to more bytes than the topic takes; such a one is cut, and says so.
         """
-        message = event.message
         key, value = _cut(message.key, KEY_LIMIT), _cut(message.value, RECORD_LIMIT)
         is_whole = (key, value) == (message.key, message.value)
         size = len(message.key or b"") + len(message.value or b"")
@@ -88,10 +86,7 @@ class Outbox:
         these partitions may be another worker's by now, and further on.
         """
         generation = acks.generation
-        await delivered(
-            record.topic.send(key=record.key, value=record.value, headers=record.headers)
-            for record in self.records
-        )
+        await delivered(topic.send_many(some) for topic, some in self._by_topic())
         if acks.generation != generation:
             return
         await self.store()
@@ -100,13 +95,26 @@ class Outbox:
 
     async def store(self) -> None:
         """Write the changes: the changelog first, the local store once that is durable."""
-        changes = self.changes.values()
-        await acknowledged([c.table.send_changelog(c.partition, c.key, c.value) for c in changes])
-        for change in changes:
+        await delivered(table.send_changelogs(some) for table, some in self._by_table())
+        for change in self.changes.values():
             if change.value is None:
                 change.table.data.pop(change.key, None)
             else:
                 change.table.data[change.key] = change.value
+
+    def _by_topic(self) -> list[tuple[BatchTopic, list[Outgoing]]]:
+        found: dict[int, tuple[BatchTopic, list[Outgoing]]] = {}
+        for one in self.records:
+            some = found.setdefault(id(one.topic), (one.topic, []))[1]
+            some.append(Outgoing(one.key, one.value, one.headers or ()))
+        return list(found.values())
+
+    def _by_table(self) -> list[tuple[RawTable, list[tuple[int, Key, bytes | None]]]]:
+        found: dict[str, tuple[RawTable, list[tuple[int, Key, bytes | None]]]] = {}
+        for one in self.changes.values():
+            changes = found.setdefault(one.table.name, (one.table, []))[1]
+            changes.append((one.partition, one.key, one.value))
+        return list(found.values())
 
 
 def _cut(data: bytes | None, limit: int) -> bytes | None:

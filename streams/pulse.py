@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from streams.faust_mends import is_settled, positions
+from streams.faust_layer.app import is_settled, positions
 from streams.health import Pulse, Work
 from topics.connection import KafkaConnection
 

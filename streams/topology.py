@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 import faust
-from faust.types import TopicT
 from faust.types.auth import CredentialsT
 
-from streams import faust_mends
+from streams.faust_layer import app as layer
+from streams.faust_layer.channels import BatchTopic, raw_topic
 from streams.settings import Settings
 from topics.catalogue import DEAD_LETTER_LIMIT, PARTITIONS, topic_name
 from topics.connection import KafkaConnection
@@ -37,7 +37,7 @@ def changelog(role: Role, table: str) -> str:
 def new_app(
     role: Role, settings: Settings, connection: KafkaConnection, *, wait_empty: bool
 ) -> faust.App:
-    """A mended Faust app for a role. `wait_empty`: a rebalance waits for records in flight."""
+    """The Faust app of a role. `wait_empty`: a rebalance waits for records in flight."""
     data_dir = settings.data_dir.expanduser() / group_id(role, connection.topic_prefix)
     data_dir.parent.mkdir(parents=True, exist_ok=True)
     app = faust.App(
@@ -54,15 +54,15 @@ def new_app(
         broker_heartbeat_interval=settings.session_timeout / 5,
         broker_commit_interval=settings.commit_interval,
         stream_wait_empty=wait_empty,
-        stream_buffer_maxsize=1024,
         producer_acks=-1,
         producer_linger=0.005,
         producer_request_timeout=SEND_TIMEOUT,
         producer_max_request_size=DEAD_LETTER_LIMIT,
         table_cleanup_interval=3600,
         web_enabled=False,
+        **layer.SETTINGS,
     )
-    faust_mends.mend(app)
+    layer.install(app)
     return app
 
 
@@ -84,18 +84,11 @@ class RawTopics:
     def __init__(self, app: faust.App, prefix: str) -> None:
         self._app = app
         self._prefix = prefix
-        self._topics: dict[str, TopicT] = {}
+        self._topics: dict[str, BatchTopic] = {}
 
-    def __getitem__(self, name: str) -> TopicT:
+    def __getitem__(self, name: str) -> BatchTopic:
         if name not in self._topics:
-            self._topics[name] = self._app.topic(
-                topic_name(self._prefix, name),
-                key_type=bytes,
-                value_type=bytes,
-                key_serializer="raw",
-                value_serializer="raw",
-                allow_empty=True,
-            )
+            self._topics[name] = raw_topic(self._app, topic_name(self._prefix, name))
         return self._topics[name]
 
     def names(self, names: Iterable[str]) -> list[str]:

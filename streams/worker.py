@@ -16,7 +16,7 @@ import faust
 import structlog
 
 from streams import logs
-from streams.faust_mends import when_recovered, when_revoked
+from streams.faust_layer.app import when_recovered, when_revoked
 from streams.filter.agent import FilterAgent
 from streams.filter.judge import DECODERS
 from streams.flusher import leave_process

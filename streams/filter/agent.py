@@ -18,16 +18,18 @@ from faust.types import StreamT
 
 from streams.barrier import OrderedAcks, Taken
 from streams.broadcast import Broadcast, Entry
-from streams.faust_mends import (
+from streams.faust_layer.app import (
     ack_offset,
+    batches,
     generation_of,
     is_settled,
     owns,
-    records,
     when_revoked,
 )
+from streams.faust_layer.batch import Message, single
+from streams.faust_layer.channels import raw_table
 from streams.filter import sighting
-from streams.filter.core import GroupFilter, Observation, SnapshotOutcome, World
+from streams.filter.core import GroupFilter, Held, Observation, SnapshotOutcome, World
 from streams.filter.decide import Policy
 from streams.filter.groups import groups_for
 from streams.filter.judge import Judge
@@ -66,6 +68,9 @@ from topics.models import Snapshot, Source, UpdateCommand
 from topics.text import fold
 
 log = structlog.get_logger()
+
+BATCHES = 4
+"""Batches that are delivered together, with a few thousand records each at most."""
 
 TICK_SECONDS = 0.5
 SURVEY_SECONDS = 0.5
@@ -130,7 +135,7 @@ class FilterAgent:
         self._sightings = self._table("players")
         self._sightings.on_recover(self._restore_players)
         self._acks = OrderedAcks(lambda: generation_of(app), partial(ack_offset, app))
-        self._flusher: Flusher[Item] = Flusher(self._flush)
+        self._flusher: Flusher[Item] = Flusher(self._flush, batch=BATCHES, waiting=4 * BATCHES)
         self._broadcast = Broadcast(
             connection,
             self._topics.names([NPC_ROSTER, LOCATIONS, PLAYER_PROFILES]),
@@ -145,13 +150,7 @@ class FilterAgent:
         when_revoked(app, self._surveyor.begin_anew)
 
     def _table(self, name: str) -> RawTable:
-        return self._app.Table(
-            name,
-            key_type=bytes,
-            value_type=bytes,
-            partitions=PARTITIONS,
-            help=f"filter: {name}",
-        )
+        return raw_table(self._app, name, PARTITIONS, f"filter: {name}")
 
     def work(self) -> Work:
         """What it has in hand, for its health."""
@@ -160,7 +159,7 @@ class FilterAgent:
     # records and ticks
 
     async def _take(self, stream: StreamT[Any]) -> None:
-        async for event in records(stream):
+        async for event in batches(stream):
             await self._flusher.put(self._acks.take(event))
 
     async def _run(self) -> None:
@@ -252,33 +251,67 @@ class FilterAgent:
         self._count_tables()
 
     def _receive(self, taken: Taken, outbox: Outbox) -> None:
-        """A record of either topic; one that cannot be read is given up."""
+        """A batch of either topic."""
         outbox.finished.append(taken)
         message = taken.event.message
+        if message.topic == self._verify_requests:
+            for record in message.value.records:
+                self._receive_one(single(message, record), self._verify, outbox)
+        else:
+            self._receive_snapshots(message, outbox)
+
+    def _receive_snapshots(self, message: Any, outbox: Outbox) -> None:
+        """Most of them hold the picture, and nothing is made of those."""
+        holds, ahead = self._core.holds, self._settings.max_clock_ahead
+        held, newest = 0, 0.0
+        for record in message.value.records:
+            value = record.value
+            if value is None:
+                continue
+            at = holds(record.key, value, record.timestamp / 1000 + ahead)
+            if at:
+                held += 1
+                newest = max(newest, at)
+            else:
+                self._receive_one(single(message, record), self._observe, outbox)
+        if held:
+            self._note_time(min(newest, message.timestamp), newest)
+            self._count_held(held)
+
+    def _receive_one(
+        self, message: Message, take: Callable[[Message, Outbox], None], outbox: Outbox
+    ) -> None:
+        """One that cannot be read is given up."""
         if message.value is None:
             return
-        is_request = message.topic == self._verify_requests
         try:
-            (self._verify if is_request else self._observe)(message, outbox)
+            take(message, outbox)
         except DecodeError as error:
-            self._give_up(taken, error, outbox)
-            if not is_request:
+            self._give_up(message, error, outbox)
+            if take == self._observe:
                 self._metrics.snapshots.labels(outcome=SnapshotOutcome.DEAD_LETTER).inc()
 
-    def _observe(self, message: Any, outbox: Outbox) -> None:
+    def _note_time(self, observed_at: float, newest: float) -> None:
+        self._newest = max(self._newest, newest)
+        self._surveyor.hear(observed_at)
+
+    def _observe(self, message: Message, outbox: Outbox) -> None:
+        assert message.value is not None  # nobody calls it with none
         snapshot = self._decoded(message.key, message.value, message.timestamp)
         npc_id, partition = snapshot.npc_id, message.partition
         source = Source(topic=message.topic, partition=partition, offset=message.offset)
-        self._newest = max(self._newest, snapshot.observed_at)
-        self._surveyor.hear(min(snapshot.observed_at, message.timestamp))
+        self._note_time(min(snapshot.observed_at, message.timestamp), snapshot.observed_at)
         state = self._surveyor.state(npc_id, outbox, partition)
         seen = self._core.observe(snapshot, state, source, time())
         if state:
             self._surveyor.welcome(npc_id, state, seen.state)
+        if message.key is not None:
+            self._core.remember(message.key, message.value, snapshot, state, seen)
         self._stage(npc_id, partition, seen, outbox, message.headers)
         self._count(seen)
 
-    def _verify(self, message: Any, outbox: Outbox) -> None:
+    def _verify(self, message: Message, outbox: Outbox) -> None:
+        assert message.value is not None  # as above
         request = decode_verify_request(message.key, message.value, message.timestamp)
         self._surveyor.answer(request.npc_id, message.partition, outbox, time())
 
@@ -290,8 +323,8 @@ class FilterAgent:
             raise DecodeError(message)
         return snapshot
 
-    def _give_up(self, taken: Taken, error: DecodeError, outbox: Outbox) -> None:
-        outbox.dead_letter(self._topics[DEAD_LETTERS], "filter", error, taken.event)
+    def _give_up(self, message: Message, error: DecodeError, outbox: Outbox) -> None:
+        outbox.dead_letter(self._topics[DEAD_LETTERS], "filter", error, message)
         self._metrics.dead_letters.labels(stage="filter").inc()
         self._metrics.errors.labels(stage="filter").inc()
 
@@ -330,6 +363,7 @@ class FilterAgent:
 
     def _expire(self, outbox: Outbox) -> None:
         """Forget whom nobody saw for long, and what is stored of anybody who is forgotten."""
+        self._core.keep_players()
         gone = self._players.expire(self._newest)
         self._metrics.evictions.labels(cache="players").inc(len(gone))
         for key in outbox.keys(self._sightings):
@@ -350,6 +384,12 @@ class FilterAgent:
             held = seen.outcome is SnapshotOutcome.SUPPRESSED
             result = "hit" if held else "miss"
             self._metrics.cache_requests.labels(cache="groups", result=result).inc()
+
+    def _count_held(self, number: int) -> None:
+        suppressed = SnapshotOutcome.SUPPRESSED
+        self._metrics.snapshots.labels(outcome=suppressed).inc(number)
+        self._metrics.suppressed.labels(why=Held.UNCHANGED).inc(number)
+        self._metrics.cache_requests.labels(cache="groups", result="hit").inc(number)
 
     def _count_tables(self) -> None:
         hits, misses = self._players.take_counts()

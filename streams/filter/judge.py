@@ -10,10 +10,11 @@ from typing import Any
 
 import faust
 import structlog
-from faust.types import EventT, StreamT
+from faust.types import StreamT
 
 from streams.barrier import OrderedAcks
-from streams.faust_mends import ack_offset, generation_of, records
+from streams.faust_layer.app import ack_offset, generation_of, records
+from streams.faust_layer.batch import Arrival
 from streams.flusher import leave_process
 from streams.metrics import Metrics
 from streams.outbox import Outbox
@@ -59,14 +60,14 @@ class Judge:
 
         return judge
 
-    async def _judge(self, name: str, decode: Decode, event: EventT[Any]) -> None:
+    async def _judge(self, name: str, decode: Decode, event: Arrival) -> None:
         outbox = Outbox(finished=[self._acks.take(event)])
         try:
             read(decode, event.message.key, event.message.value)
         except DecodeError as error:
             self._metrics.dead_letters.labels(stage=name).inc()
             self._metrics.errors.labels(stage=name).inc()
-            outbox.dead_letter(self._topics[DEAD_LETTERS], name, error, event)
+            outbox.dead_letter(self._topics[DEAD_LETTERS], name, error, event.message)
         await outbox.deliver(self._acks)
 
 

@@ -10,7 +10,7 @@ from faust.types import StreamT
 
 from streams.barrier import OrderedAcks, Taken
 from streams.broadcast import Broadcast
-from streams.faust_mends import ack_offset, generation_of, records
+from streams.faust_layer.app import ack_offset, generation_of, records
 from streams.flusher import Flusher
 from streams.health import Work
 from streams.metrics import Metrics
@@ -89,7 +89,7 @@ class SplitterAgent:
             self._count("dead_letter")
             self._metrics.dead_letters.labels(stage=STAGE).inc()
             self._metrics.errors.labels(stage=STAGE).inc()
-            outbox.dead_letter(self._topics[DEAD_LETTERS], STAGE, error, taken.event)
+            outbox.dead_letter(self._topics[DEAD_LETTERS], STAGE, error, taken.event.message)
             return
         self._count("split")
         outbox.records += records

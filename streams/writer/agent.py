@@ -20,7 +20,7 @@ from faust.types import StreamT
 
 from streams.barrier import OrderedAcks, Taken, delivered
 from streams.broadcast import Broadcast
-from streams.faust_mends import (
+from streams.faust_layer.app import (
     ack_offset,
     before_shutdown,
     generation_of,
@@ -28,6 +28,8 @@ from streams.faust_mends import (
     records,
     when_revoked,
 )
+from streams.faust_layer.channels import raw_table
+from streams.faust_layer.producer import Outgoing
 from streams.flusher import leave_process
 from streams.health import Work
 from streams.home import letta_number_of
@@ -84,12 +86,11 @@ class WriterAgent:
         self._requests = 0
         self._traces = Traces()
         self._topics = RawTopics(app, connection.topic_prefix)
-        self._parked = app.Table(
+        self._parked = raw_table(
+            app,
             "parked",
-            key_type=bytes,
-            value_type=bytes,
-            partitions=PARTITIONS,
-            help="writer: the newest command of each NPC without a Letta agent, or refused",
+            PARTITIONS,
+            "writer: the newest command of each NPC without a Letta agent, or refused",
         )
         self._notes = NotesTable(app, self._partitions, _or_leave)
         self._roster = RosterTable(on_change=self._wake)
@@ -172,7 +173,7 @@ class WriterAgent:
 
     async def _give_up(self, taken: Taken, error: DecodeError) -> None:
         outbox = Outbox(finished=[taken])
-        outbox.dead_letter(self._topics[DEAD_LETTERS], STAGE, error, taken.event)
+        outbox.dead_letter(self._topics[DEAD_LETTERS], STAGE, error, taken.event.message)
         self._metrics.dead_letters.labels(stage=STAGE).inc()
         self._metrics.errors.labels(stage=STAGE).inc()
         await outbox.deliver(self._acks)
@@ -182,7 +183,7 @@ class WriterAgent:
     ) -> None:
         """A dead letter, and the NPC parked; the loop has the record acked with its result."""
         outbox = Outbox()
-        outbox.dead_letter(self._topics[DEAD_LETTERS], STAGE, why, taken.event)
+        outbox.dead_letter(self._topics[DEAD_LETTERS], STAGE, why, taken.event.message)
         self._stage_parked(command.npc_id, parked.dump(command, mark), outbox)
         await _or_leave(outbox.deliver(self._acks))
         self._metrics.dead_letters.labels(stage=STAGE).inc()
@@ -191,7 +192,7 @@ class WriterAgent:
         topic = self._topics[NPC_UPDATE_RESULTS]
         key, value = encode_key(result.npc_id), encode(result)
         with self._traces.end(result) as onward:
-            sent = topic.send(key=key, value=value, headers=onward)
+            sent = topic.send_many([Outgoing(key, value, onward)])
         await _or_leave(delivered([sent]))
         self._count(result)
 

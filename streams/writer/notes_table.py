@@ -16,7 +16,8 @@ from uuid import uuid4
 import faust
 import structlog
 
-from streams.faust_mends import generation_of, is_settled, owns
+from streams.faust_layer.app import generation_of, is_settled, owns
+from streams.faust_layer.channels import raw_table
 from streams.outbox import Outbox
 from streams.partitioned_key import partitioned_key
 from streams.writer.notes import Change, Kept, Place, UnreadableError, dump, load
@@ -44,12 +45,11 @@ class NotesTable:
         self._app, self._partitions, self._deliver = app, partitions, deliver
         self._one_at_a_time = asyncio.Lock()
         self._unreadable: set[bytes] = set()
-        self._table = app.Table(
+        self._table = raw_table(
+            app,
             NAME,
-            key_type=bytes,
-            value_type=bytes,
-            partitions=PARTITIONS,
-            help="writer: an NPC's notes on absent players, and what does not fit into its blocks",
+            PARTITIONS,
+            "writer: an NPC's notes on absent players, and what does not fit into its blocks",
         )
 
     @property

@@ -27,7 +27,7 @@ HANGS = {
     "an event loop": "async def hang(*_): time.sleep(10 ** 6)\n"
     "streams.filter.agent.FilterAgent._flush = hang",
     "a consumer": "async def hang(*_): await asyncio.Event().wait()\n"
-    "streams.faust_mends.SeekingConsumer._wait_next_records = hang",
+    "streams.faust_layer.consumer.BatchConsumer._wait_next_records = hang",
 }
 
 PROGRAM = """

@@ -6,13 +6,15 @@ Only what `FilterAgent` and `WriterAgent` use is here. Anything else they come t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from faust.types import TP
 
 from streams.broadcast import Entry
+from streams.faust_layer.batch import Batch
+from streams.faust_layer.producer import Outgoing
 from tests.simulation.kafka import PARTITIONS, Group, Record, partition_of
 
 if TYPE_CHECKING:
@@ -92,13 +94,13 @@ class Topic:
     def __init__(self, process: Process, name: str) -> None:
         self.process, self.name = process, name
 
-    async def send(
-        self, *, key: bytes | None, value: bytes | None, headers: Any = None
-    ) -> Awaitable[None]:
+    async def send_many(self, records: Iterable[Outgoing]) -> list[Awaitable[None]]:
+        return [self._send(one) for one in records]
+
+    def _send(self, one: Outgoing) -> Awaitable[None]:
         self.process.step(f"sends {self.name}")
-        broker = self.process.world.broker
-        sent: Awaitable[None] = broker.produce(
-            self.process, self.name, key, value, partition_of(key)
+        sent: Awaitable[None] = self.process.world.broker.produce(
+            self.process, self.name, one.key, one.value, partition_of(one.key)
         )
         return sent
 
@@ -117,7 +119,12 @@ class Table:
         self.recovered.append(do)
         return do
 
-    def send_changelog(self, partition: int, key: bytes, value: bytes | None) -> Any:
+    async def send_changelogs(
+        self, changes: Iterable[tuple[int, bytes, bytes | None]]
+    ) -> list[Any]:
+        return [self._send(*change) for change in changes]
+
+    def _send(self, partition: int, key: bytes, value: bytes | None) -> Any:
         self.process.step(f"sends {self.changelog}")
         self.process.world.letta.shelf.sent(self.process, self.changelog, key, value)
         broker = self.process.world.broker
@@ -135,27 +142,29 @@ class Table:
 
 
 class Event:
-    """One record in an agent's hands."""
+    """One record in an agent's hands: a batch of one."""
 
-    __slots__ = ("consumer", "message")
+    __slots__ = ("message",)
 
     def __init__(self, consumer: Consumer, record: Record, generation: int) -> None:
-        topic = consumer.group.topic
-        self.consumer = consumer
+        topic, at = consumer.group.topic, record.timestamp + consumer.process.world.epoch
+        fetched = SimpleNamespace(
+            partition=record.partition,
+            offset=record.offset,
+            timestamp=at * 1000,
+            key=record.key,
+            value=record.value,
+            headers=[],
+        )
         self.message = SimpleNamespace(
             topic=topic,
             partition=record.partition,
             offset=record.offset,
-            key=record.key,
-            value=record.value,
-            timestamp=record.timestamp + consumer.process.world.epoch,
+            value=Batch([fetched]),
+            timestamp=at,
             tp=TP(topic, record.partition),
-            headers=[],
             generation_id=generation,
         )
-
-    def ack(self) -> None:
-        self.consumer.ack(self.message)
 
 
 class Consumer:

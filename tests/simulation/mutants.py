@@ -57,10 +57,7 @@ class _AcksFirst(Outbox):
 class _StoresFirst(Outbox):
     async def deliver(self, acks: OrderedAcks) -> None:
         await self.store()
-        await delivered(
-            record.topic.send(key=record.key, value=record.value, headers=record.headers)
-            for record in self.records
-        )
+        await delivered(topic.send_many(some) for topic, some in self._by_topic())
         for taken in self.finished:
             acks.finish(taken)
 
@@ -68,7 +65,7 @@ class _StoresFirst(Outbox):
 class _UnorderedAcks(OrderedAcks):
     def finish(self, taken: Any) -> None:
         if self.is_ours(taken):
-            taken.event.ack()
+            self._ack(taken.event.message.tp, taken.event.message.offset)
 
 
 class _Door:

@@ -1,13 +1,16 @@
 """Stand-ins for Faust's events, topics and tables that write down what happens to them."""
 
 import asyncio
-from collections.abc import Awaitable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Iterable
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 from faust.types import TP
 
 from streams.barrier import OrderedAcks, Taken
+from streams.faust_layer.batch import Batch
+from streams.faust_layer.producer import Outgoing
 
 Journal = list[tuple[Any, ...]]
 SOURCE = TP("npc-snapshots", 3)
@@ -19,7 +22,7 @@ class FakeMessage:
     generation_id: int = 1
     tp: TP = SOURCE
     key: bytes | None = b"npc-7"
-    value: bytes | None = b"{}"
+    value: Any = b"{}"
     timestamp: float = 0.0
     headers: list[tuple[str, bytes]] = field(default_factory=list)
 
@@ -34,12 +37,21 @@ class FakeMessage:
 
 @dataclass
 class FakeEvent:
-    message: FakeMessage
-    journal: Journal
+    message: Any
 
-    def ack(self) -> bool:
-        self.journal.append(("ack", self.message.partition, self.message.offset))
-        return True
+
+def in_a_batch(event: Any) -> FakeEvent:
+    """A single record as a fetch would bring it."""
+    one = event.message
+    record = SimpleNamespace(
+        partition=one.partition,
+        offset=one.offset,
+        timestamp=round(one.timestamp * 1000),
+        key=one.key,
+        value=one.value,
+        headers=one.headers,
+    )
+    return FakeEvent(replace(one, key=None, value=Batch([record])))
 
 
 @dataclass
@@ -48,6 +60,8 @@ class Group:
 
     generation: int = 1
     journal: Journal = field(default_factory=list)
+    made: set[tuple[int, int]] = field(default_factory=set)
+    """Partition and offset of every record there was."""
 
     def acks(self) -> OrderedAcks:
         return OrderedAcks(lambda: self.generation, self._ack_offset)
@@ -57,13 +71,18 @@ class Group:
 
     def event(self, offset: int, partition: int = 3, generation: int | None = None) -> Any:
         number = self.generation if generation is None else generation
-        return FakeEvent(FakeMessage(offset, number, TP("npc-snapshots", partition)), self.journal)
+        self.made.add((partition, offset))
+        return FakeEvent(FakeMessage(offset, number, TP("npc-snapshots", partition)))
 
     def take(self, acks: OrderedAcks, *offsets: int, partition: int = 3) -> list[Taken]:
         return [acks.take(self.event(offset, partition)) for offset in offsets]
 
     def acked(self, partition: int = 3) -> list[int]:
-        return [entry[2] for entry in self.journal if entry[:2] == ("ack", partition)]
+        """An ack is of everything up to its offset."""
+        last = max([e[2] for e in self.journal if e[:2] == ("ack", partition)], default=-1)
+        return sorted(
+            offset for place, offset in self.made if place == partition and offset <= last
+        )
 
 
 @dataclass
@@ -94,9 +113,12 @@ class FakeTopic:
     broker: Broker
     headers: list[Any] = field(default_factory=list)
 
-    async def send(self, *, key: Any, value: Any, headers: Any = None) -> Awaitable[object]:
-        self.headers.append(headers)
-        return self.broker.take(self.name, value)
+    async def send_many(self, records: Iterable[Outgoing]) -> list[Awaitable[object]]:
+        return [self._sent(one) for one in records]
+
+    def _sent(self, one: Outgoing) -> Awaitable[object]:
+        self.headers.append(list(one.headers))
+        return self.broker.take(self.name, one.value)
 
 
 @dataclass
@@ -108,8 +130,10 @@ class FakeTable:
     def __post_init__(self) -> None:
         self.data = RecordingDict(self.name, self.broker.journal)
 
-    def send_changelog(self, partition: int | None, key: Any, value: Any) -> Awaitable[object]:
-        return self.broker.take(f"{self.name}-changelog", value)
+    async def send_changelogs(
+        self, changes: Iterable[tuple[int, bytes, bytes | None]]
+    ) -> list[Awaitable[object]]:
+        return [self.broker.take(f"{self.name}-changelog", value) for _, _, value in changes]
 
 
 class RecordingDict(dict[bytes, bytes]):

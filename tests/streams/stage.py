@@ -76,7 +76,7 @@ class Stage:
             whole,
             timestamp,
         )
-        return FakeEvent(message, self.journal)
+        return FakeEvent(message)
 
     def _ack(self, message: Any) -> None:
         self.journal.append(("ack", message.partition, message.offset))

@@ -1,12 +1,11 @@
 """Only a finished prefix of a partition is ever acked."""
 
-import asyncio
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.barrier import Ranges, acknowledged, delivered
+from streams.barrier import Ranges, delivered
+from streams.faust_layer.producer import Outgoing
 from tests.streams.fakes import Broker, FakeTopic, Group
 
 
@@ -192,7 +191,7 @@ async def test_delivered_waits_for_the_acknowledgements() -> None:
     broker = Broker([])
     topic = FakeTopic("commands", broker)
 
-    await delivered(topic.send(key=b"k", value=number) for number in range(3))
+    await delivered(topic.send_many([Outgoing(b"k", b"%d" % number)]) for number in range(3))
 
     assert [entry[0] for entry in broker.journal] == ["handed over"] * 3 + ["acknowledged"] * 3
 
@@ -201,12 +200,4 @@ async def test_delivered_raises_what_a_send_failed_with() -> None:
     topic = FakeTopic("commands", Broker([], refused={"commands"}))
 
     with pytest.raises(ConnectionError, match="the broker is away"):
-        await delivered([topic.send(key=b"k", value=1)])
-
-
-async def test_acknowledged_raises_what_a_send_failed_with() -> None:
-    delivery: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-    delivery.set_exception(ConnectionError("the broker is away"))
-
-    with pytest.raises(ConnectionError):
-        await acknowledged([delivery])
+        await delivered([topic.send_many([Outgoing(b"k", b"1")])])

@@ -13,6 +13,7 @@ from streams.filter.groups import groups_for
 from streams.filter.state import GroupState, load
 from streams.home import home_of
 from streams.topology import Role
+from tests.streams.fakes import in_a_batch
 from tests.streams.stage import NOON, TRACEPARENT, Stage, entry
 from topics.catalogue import (
     DEAD_LETTERS,
@@ -63,7 +64,10 @@ class Filtering(Stage):
         """Records and ticks, as they came, in one batch."""
         ticks = (ProfilesChanged, Expire, LookAround, Sample)
         await self.agent._flush(
-            [one if isinstance(one, ticks) else self.agent._acks.take(one) for one in events]
+            [
+                one if isinstance(one, ticks) else self.agent._acks.take(in_a_batch(one))
+                for one in events
+            ]
         )
 
     def hear(self, name: str, key: str, value: object, at: float = NOON) -> None:
@@ -351,11 +355,11 @@ async def test_what_a_restart_has_not_stored_is_forgotten_when_partitions_move(
     stage: Filtering,
 ) -> None:
     await stage.flush(stage.snapshot(0), stage.snapshot(10))
-    assert stage.agent._core._confirmed
+    assert len(stage.agent._core._standing) == 1
 
     await stage.app.on_partitions_revoked.send({})
 
-    assert not stage.agent._core._confirmed
+    assert len(stage.agent._core._standing) == 0
 
 
 async def test_the_sizes_of_the_tables_are_told(stage: Filtering) -> None:
@@ -611,13 +615,13 @@ def test_the_sample_can_be_off(
 
 async def test_the_survey_gives_way_to_snapshots_that_wait(stage: Filtering) -> None:
     flusher = stage.agent._flusher
-    for _ in range(501):
+    for _ in range(module.BATCHES + 1):
         await flusher.put(Expire())
 
     await stage.agent._tell_survey()
     await stage.agent._tell_sample()
 
-    assert flusher._queue.qsize() == 501
+    assert flusher._queue.qsize() == module.BATCHES + 1
 
 
 # ---------------------------------------------------------------- wishes

@@ -104,7 +104,7 @@ except ZeroDivisionError:
 
 
 def test_libraries_are_heard_from_warning_on() -> None:
-    libraries = ("faust", "mode", "aiokafka", "httpx", "asyncio", "streams.faust_mends")
+    libraries = ("faust", "mode", "aiokafka", "httpx", "asyncio", "streams.faust_layer")
     chatter = [f"logging.getLogger({name!r}).info('chatter')" for name in libraries]
     trouble = [f"logging.getLogger({name!r}).warning('trouble')" for name in libraries]
 

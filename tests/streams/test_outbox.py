@@ -165,7 +165,7 @@ async def test_a_dead_letter_keeps_the_bytes_and_tells_where_they_came_from() ->
     event.message.value = b"\xff\x00 not JSON"
     outbox = Outbox(finished=[stage.acks.take(event)])
 
-    outbox.dead_letter(letters, "filter", ValueError("not JSON"), event)
+    outbox.dead_letter(letters, "filter", ValueError("not JSON"), event.message)
     await outbox.deliver(stage.acks)
 
     assert ("acknowledged", "dead-letters", b"\xff\x00 not JSON") in stage.journal
@@ -182,7 +182,7 @@ async def test_a_dead_letter_longer_than_its_topic_takes_is_cut_and_says_so() ->
     event.message.value = b"x" * (8 * 2**20)
     outbox = Outbox(finished=[stage.acks.take(event)])
 
-    outbox.dead_letter(letters, "filter", ValueError("too large"), event)
+    outbox.dead_letter(letters, "filter", ValueError("too large"), event.message)
     await outbox.deliver(stage.acks)
 
     [sent] = [entry[2] for entry in stage.journal if entry[0] == "acknowledged"]

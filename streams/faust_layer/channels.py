@@ -1,0 +1,105 @@
+"""Topics that pass batches through and send many records, Tables that read and write in batches."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, cast
+
+import faust
+from faust.tables.table import Table
+from faust.topics import Topic
+from faust.types.tuples import Message
+
+from streams.faust_layer.batch import Batch
+from streams.faust_layer.producer import Outgoing
+
+
+class Untouched(faust.Schema[Any, Any]):
+    """Keys and values as they are: bytes on the way out, batches on the way in."""
+
+    def loads_key(self, app: Any, message: Message, **_: Any) -> Any:  # noqa: ARG002 - Faust's own
+        """See `faust.Schema`."""
+        return message.key
+
+    def loads_value(self, app: Any, message: Message, **_: Any) -> Any:  # noqa: ARG002 - Faust's own
+        """See `faust.Schema`."""
+        return message.value
+
+
+def untouched() -> Untouched:
+    """The schema of every topic of ours."""
+    return Untouched(
+        key_type=bytes,
+        value_type=bytes,
+        key_serializer="raw",
+        value_serializer="raw",
+        allow_empty=True,
+    )
+
+
+class BatchTopic(Topic):
+    """A topic of raw bytes."""
+
+    async def send_many(self, records: Iterable[Outgoing]) -> list[Any]:
+        """Hand over records, in the order of each key; futures that say when all are delivered.
+
+        The key says the partition, as Kafka's default partitioner has it.
+        """
+        producer: Any = self.app.producer
+        name = self.get_topic_name()
+        by_partition: defaultdict[int, list[Outgoing]] = defaultdict(list)
+        for record in records:
+            by_partition[producer.key_partition(name, record.key).partition].append(record)
+        return [
+            future
+            for partition, some in by_partition.items()
+            for future in await producer.send_many(name, partition, some)
+        ]
+
+
+class BatchTable(Table[bytes, bytes]):
+    """A Table of bytes whose changelog is written and recovered in batches."""
+
+    async def send_changelogs(
+        self, changes: Iterable[tuple[int, bytes, bytes | None]]
+    ) -> list[Any]:
+        """Hand changes over (partition, key, value; None deletes); futures as for a topic."""
+        producer: Any = self.app.producer
+        name = self.changelog_topic.get_topic_name()
+        by_partition: defaultdict[int, list[Outgoing]] = defaultdict(list)
+        for partition, key, value in changes:
+            by_partition[partition].append(Outgoing(key, value))
+        return [
+            future
+            for partition, some in by_partition.items()
+            for future in await producer.send_many(name, partition, some)
+        ]
+
+    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+        """Take in what recovery has read: messages whose values are batches."""
+        store: Any = self.data
+        places = store._key_partition  # noqa: SLF001 - by this a store drops what is not ours
+        for event in batch:
+            told: Batch = event.message.value
+            for record in told.records:
+                if record.value is None:
+                    store.data.pop(record.key, None)
+                    places.pop(record.key, None)
+                else:
+                    store.data[record.key] = record.value
+                    places[record.key] = record.partition
+
+    def _new_changelog_topic(self, **options: Any) -> Any:
+        topic = super()._new_changelog_topic(**options)
+        topic.schema = untouched()
+        return topic
+
+
+def raw_topic(app: faust.App, name: str) -> BatchTopic:
+    """A topic of raw bytes by the name that Kafka knows."""
+    return cast("BatchTopic", app.topic(name, schema=untouched()))
+
+
+def raw_table(app: faust.App, name: str, partitions: int, about: str) -> BatchTable:
+    """A Table of raw bytes. `about`: what it is for."""
+    table = app.Table(name, key_type=bytes, value_type=bytes, partitions=partitions, help=about)
+    return cast("BatchTable", table)
