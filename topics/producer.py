@@ -24,6 +24,11 @@ class Producer(AIOKafkaProducer):  # type: ignore[misc]
         await self._track(topic)
         return await super().send_batch(batch, topic, partition=partition)
 
+    async def know(self, topic: str) -> None:
+        """Learn how many partitions a topic has. Raises a KafkaError where nobody says so."""
+        await self._track(topic)
+        await self.client._wait_on_metadata(topic)  # noqa: SLF001 - as its own `send` does
+
     async def abandon(self) -> None:
         """Stop without what is not sent yet, where `stop` would wait for a broker that is away."""
         await self._sender.close()

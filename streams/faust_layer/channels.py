@@ -46,6 +46,7 @@ class BatchTopic(Topic):
         """
         producer: Any = self.app.producer
         name = self.get_topic_name()
+        await producer.know(name)
         by_partition: defaultdict[int, list[Outgoing]] = defaultdict(list)
         for record in records:
             by_partition[producer.key_partition(name, record.key).partition].append(record)

@@ -31,6 +31,13 @@ class BatchProducer(driver.Producer):
     def _producer_type(self) -> type[Producer]:
         return Producer
 
+    async def know(self, topic: str) -> None:
+        """Learn a topic's partitions, which `key_partition` chooses from. ProducerSendError."""
+        try:
+            await self._ensure_producer().know(topic)
+        except KafkaError as error:
+            raise ProducerSendError(f"{topic} is not known: {error!r}") from error
+
     async def send_many(self, topic: str, partition: int, records: Iterable[Outgoing]) -> list[Any]:
         """Hand over records of one partition, in order; one future for each producer batch."""
         producer, handed_over = self._ensure_producer(), list[Any]()

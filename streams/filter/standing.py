@@ -134,11 +134,15 @@ class Standing:
 
     def confirm(self, key: bytes, at: float) -> None:
         """A snapshot was decided and held the picture."""
-        self._stands.setdefault(key, Stand()).seen_at = at
+        stand = self._stands.setdefault(key, Stand())
+        self._note_players(stand)
+        stand.seen_at = at
 
     def leave(self, key: bytes) -> None:
         """The NPC's state is another now."""
-        self._stands.pop(key, None)
+        stand = self._stands.pop(key, None)
+        if stand:
+            self._note_players(stand)
 
     def clear(self) -> None:
         """Partitions moved."""
@@ -159,11 +163,14 @@ class Standing:
     def keep_players(self) -> None:
         """Note of the players who stand somewhere when they were seen last."""
         for stand in self._stands.values():
-            for player_id in stand.players:
-                self.players.seen_again(player_id, stand.seen_at)
+            self._note_players(stand)
 
     def __len__(self) -> int:
         return len(self._stands)
+
+    def _note_players(self, stand: Stand) -> None:
+        for player_id in stand.players:
+            self.players.seen_again(player_id, stand.seen_at)
 
     def _has_news(self, stand: Stand) -> bool:
         """Whether anything was heard that may matter to this NPC."""
