@@ -63,10 +63,11 @@ def span(
 ) -> Iterator[Headers]:
     """A step from one record to the next; yields the headers of the next.
 
-    `began`: when the step began, seconds since the epoch; None: now.
+    No span where the record bears no trace context: most games do not trace. `began`: when the
+    step began, seconds since the epoch; None: now.
     """
     before = carried(headers)
-    if trace is None or propagate is None:
+    if not before or trace is None or propagate is None:
         yield before
         return
     context = propagate.extract({key: value.decode("ascii") for key, value in before})

@@ -36,6 +36,7 @@ from streams.filter.judge import Judge
 from streams.filter.players import PlayerCache
 from streams.filter.state import GroupState
 from streams.filter.surveyor import Surveyor
+from streams.filter.tally import Tally
 from streams.flusher import Flusher
 from streams.health import Work
 from streams.metrics import Metrics
@@ -113,6 +114,7 @@ class FilterAgent:
         self._app = app
         self._settings = settings
         self._metrics = metrics
+        self._tally = Tally(metrics)
         self._changed: set[str] = set()
         self._newest = 0.0
         self._topics = RawTopics(app, connection.topic_prefix)
@@ -248,6 +250,7 @@ class FilterAgent:
                 case Sample() if is_settled(self._app):
                     self._surveyor.sample(outbox, time())
         await outbox.deliver(self._acks)
+        self._tally.report()
         self._count_tables()
 
     def _receive(self, taken: Taken, outbox: Outbox) -> None:
@@ -276,7 +279,7 @@ class FilterAgent:
                 self._receive_one(single(message, record), self._observe, outbox)
         if held:
             self._note_time(min(newest, message.timestamp), newest)
-            self._count_held(held)
+            self._tally.count(SnapshotOutcome.SUPPRESSED, Held.UNCHANGED, held)
 
     def _receive_one(
         self, message: Message, take: Callable[[Message, Outbox], None], outbox: Outbox
@@ -289,7 +292,7 @@ class FilterAgent:
         except DecodeError as error:
             self._give_up(message, error, outbox)
             if take == self._observe:
-                self._metrics.snapshots.labels(outcome=SnapshotOutcome.DEAD_LETTER).inc()
+                self._tally.count(SnapshotOutcome.DEAD_LETTER)
 
     def _note_time(self, observed_at: float, newest: float) -> None:
         self._newest = max(self._newest, newest)
@@ -308,7 +311,7 @@ class FilterAgent:
         if message.key is not None:
             self._core.remember(message.key, message.value, snapshot, state, seen)
         self._stage(npc_id, partition, seen, outbox, message.headers)
-        self._count(seen)
+        self._tally.count(seen.outcome, seen.held)
 
     def _verify(self, message: Message, outbox: Outbox) -> None:
         assert message.value is not None  # as above
@@ -337,9 +340,11 @@ class FilterAgent:
         headers: trace.Given | None = None,
     ) -> None:
         """`headers`: of the record that led to it, if one did."""
-        if seen.command:
+        if seen.command and headers:
             with trace.span("rollcall.decide", headers, seen.command.issued_at) as onward:
                 self._send(seen.command, outbox, onward)
+        elif seen.command:
+            self._send(seen.command, outbox)
         if seen.state:
             self._groups.put(npc_id, partition, seen.state, outbox)
         for player in seen.sightings:
@@ -350,7 +355,7 @@ class FilterAgent:
     ) -> None:
         topic, key = self._topics[NPC_UPDATE_COMMANDS], encode_key(command.npc_id)
         outbox.records.append(Record(topic, key, encode(command), headers))
-        self._metrics.decisions.labels(reason=command.reason).inc()
+        self._tally.sent(command.reason)
 
     def _look_again(self, ids: frozenset[str], outbox: Outbox) -> None:
         """Push the NPCs of ours that stand with somebody who looks different now."""
@@ -375,21 +380,6 @@ class FilterAgent:
         return owns(self._app, self._table_of_groups, partition)
 
     # what is counted
-
-    def _count(self, seen: Observation) -> None:
-        self._metrics.snapshots.labels(outcome=seen.outcome).inc()
-        if seen.held:
-            self._metrics.suppressed.labels(why=seen.held).inc()
-        if seen.outcome in (SnapshotOutcome.SENT, SnapshotOutcome.SUPPRESSED):
-            held = seen.outcome is SnapshotOutcome.SUPPRESSED
-            result = "hit" if held else "miss"
-            self._metrics.cache_requests.labels(cache="groups", result=result).inc()
-
-    def _count_held(self, number: int) -> None:
-        suppressed = SnapshotOutcome.SUPPRESSED
-        self._metrics.snapshots.labels(outcome=suppressed).inc(number)
-        self._metrics.suppressed.labels(why=Held.UNCHANGED).inc(number)
-        self._metrics.cache_requests.labels(cache="groups", result="hit").inc(number)
 
     def _count_tables(self) -> None:
         hits, misses = self._players.take_counts()

@@ -1,9 +1,10 @@
 """NPCs of whom the game tells the same again, recognised by the bytes of the record. Pure.
 
-Most snapshots are the NPC's last one with a later time. Of the record that was decided last it is
-remembered where its time stands, and a hash of everything around that. The next one
+Most snapshots are the NPC's last one with a later time, and the NPC moved by a little. Of the
+record that was decided last it is remembered where its time stands, where its position does if the
+record names the place as well, and a hash of everything around these. The next one
 
-    has other bytes around its time, or no number there      is decoded and decided
+    has other bytes around, or no number or no three there   is decoded and decided
     is not newer, or comes after a long gap                  is decoded and decided
     comes when something is due (a refresh, a stored state)  is decoded and decided
     names somebody who was heard of since                    is decoded and decided
@@ -11,7 +12,8 @@ remembered where its time stands, and a hash of everything around that. The next
 
 Invariants: the NPC's state is what the record with these bytes led to; between `seen_at` and
 `until` nothing falls due; a record with another number in its place decodes to the same but for the
-time (`outline`). Whoever changes an NPC's state otherwise calls `leave`.
+time (`outline`), and with another position to the same but for that. Whoever changes an NPC's state
+otherwise calls `leave`.
 """
 
 import re
@@ -26,41 +28,92 @@ from topics.models import Snapshot
 from topics.places import Places
 from topics.roster import Roster
 from topics.text import fold
+from topics.wire import COORDINATE_LIMIT
 
-_KEY = b'"observed_at"'
-_TIME = re.compile(_KEY + rb"\s*:\s*([0-9.eE+-]+)\s*([,}])")
+_TIME_KEY, _PLACE_KEY = b'"observed_at"', b'"position"'
+_TIME = re.compile(_TIME_KEY + rb"\s*:\s*([0-9.eE+-]+)\s*([,}])")
+_PLACE = re.compile(_PLACE_KEY + rb"\s*:\s*(\[[^][{}\"]*\])")
+
+_Point = tuple[float, float, float]
 
 
-class _Timed(msgspec.Struct):
+class _Moving(msgspec.Struct):
     observed_at: float
+    position: _Point | None = None
 
 
 _number = msgspec.json.Decoder(float).decode
-_timed = msgspec.json.Decoder(_Timed).decode
+_point = msgspec.json.Decoder(_Point).decode
+_moving = msgspec.json.Decoder(_Moving).decode
 
 
 class Outline(NamedTuple):
-    """A record but for its time: where that begins, what ends it, and a hash of all the rest."""
+    """A record but for its time, and for its position where that is no matter."""
 
     begin: int
+    """Where the first of the two begins."""
+    gap: int
+    """Bytes between them; 0: only the time is left out."""
+    is_time_first: bool
     mark: bytes
+    """What ends the time: a comma, or the record's brace."""
     around: int
+    """A hash of the rest."""
 
 
-def outline(value: bytes) -> Outline | None:
+_Parts = tuple[bytes, bytes, bytes]
+"""Time, position (empty: it is part of the rest) and the rest."""
+
+
+def outline(value: bytes, *, with_place: bool) -> Outline | None:
     """Of a record that could be read and has a number as its time; None for any other.
 
-    The name of the field stands there once and nothing is escaped, so that the number behind it is
-    the record's own `observed_at`, if it has one: no text, and no field of something within.
+    The name of a field stands there once and nothing is escaped, so that what is behind it is the
+    record's own, if it has one: no text, and no field of something within. `with_place`: the
+    position is part of what the record says.
     """
-    if value.count(_KEY) != 1 or b"\\" in value or not (found := _TIME.search(value)):
+    if value.count(_TIME_KEY) != 1 or b"\\" in value or not (time := _TIME.search(value)):
         return None
     try:
-        _timed(value)
+        moving = _moving(value)
     except msgspec.MsgspecError:
         return None
-    begin, mark = found.start(1), found[2]
-    return Outline(begin, mark, hash(value[:begin] + value[value.find(mark, begin) :]))
+    place = None if with_place or moving.position is None else _PLACE.search(value)
+    if place is None or value.count(_PLACE_KEY) != 1:
+        drawn = Outline(time.start(1), 0, True, time[2], 0)
+    elif time.start() < place.start():
+        gap = place.start(1) - value.find(time[2], time.start(1))
+        drawn = Outline(time.start(1), gap, True, time[2], 0)
+    else:
+        drawn = Outline(place.start(1), time.start(1) - place.end(1), False, time[2], 0)
+    parts = _parts(value, drawn)
+    return drawn._replace(around=hash(parts[2])) if parts else None
+
+
+def _parts(value: bytes, drawn: Outline) -> _Parts | None:
+    """Takes a record apart where another one had its time and position; None: it cannot be."""
+    begin, gap, is_time_first, mark, _ = drawn
+    end = value.find(mark, begin) if is_time_first else value.find(b"]", begin) + 1
+    if end <= begin:
+        return None
+    if not gap:
+        return value[begin:end], b"", value[:begin] + value[end:]
+    start = end + gap
+    stop = value.find(b"]", start) + 1 if is_time_first else value.find(mark, start)
+    if stop <= start:
+        return None
+    first, second = value[begin:end], value[start:stop]
+    rest = value[:begin] + value[end:start] + value[stop:]
+    return (first, second, rest) if is_time_first else (second, first, rest)
+
+
+def _is_somewhere(position: bytes) -> bool:
+    """Whether it is a position that could be read."""
+    try:
+        farthest: float = max(map(abs, _point(position)))
+    except msgspec.MsgspecError:
+        return False
+    return farthest <= COORDINATE_LIMIT
 
 
 @dataclass(slots=True)
@@ -110,12 +163,13 @@ class Standing:
         stand = self._stands.get(key)  # type: ignore[arg-type]  # None is nobody's key
         if stand is None or stand.drawn is None:
             return 0.0
-        begin, mark, around = stand.drawn
-        end = value.find(mark, begin)
-        if hash(value[:begin] + value[end:]) != around:
+        parts = _parts(value, stand.drawn)
+        if parts is None or hash(parts[2]) != stand.drawn.around:
+            return 0.0
+        if parts[1] and not _is_somewhere(parts[1]):
             return 0.0
         try:
-            at = _number(value[begin:end])
+            at = _number(parts[0])
         except msgspec.DecodeError:
             return 0.0
         seen_at = stand.seen_at
@@ -151,7 +205,7 @@ class Standing:
     def draw(self, key: bytes, value: bytes, snapshot: Snapshot, since: Since) -> None:
         """Remember the record that was decided last."""
         stand = self._stands.setdefault(key, Stand())
-        stand.drawn = outline(value)
+        stand.drawn = outline(value, with_place=not snapshot.location)
         if stand.drawn is None:
             return
         stand.until, stand.players = since.until, since.players

@@ -151,7 +151,7 @@ policies = st.builds(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=1500, deadline=None)
 @given(stories, policies, st.sampled_from([0.0, 4.0]))
 def test_a_filter_that_recognises_records_decides_as_one_that_decides_each(
     story: Sequence[tuple[dict[str, Any], Sequence[tuple[float, object]]]],
@@ -165,7 +165,8 @@ def test_a_filter_that_recognises_records_decides_as_one_that_decides_each(
             now, offset = now + gap, offset + 1
             first, second = (side.happen(change, now) for side in sides)
             assert second == first
-            value = record(**telling, observed_at=now)
+            x = 120 + (offset % 3 if telling["location"] else 0)
+            value = record(**telling, observed_at=now, position=[x, 0, 4])
             first, second = (side.take(telling["npc_id"], value, now, offset) for side in sides)
             assert second == first
         assert sides[1].seen() == sides[0].seen()
@@ -232,7 +233,7 @@ def test_a_time_far_ahead_is_not_recognised() -> None:
     ],
 )
 def test_a_number_that_is_not_the_time_is_not_taken_for_it(value: bytes) -> None:
-    assert outline(value) is None
+    assert outline(value, with_place=True) is None
 
 
 names = st.sampled_from(["action", "cluster", "location", "position", "extra", "observed_at"])
@@ -244,24 +245,94 @@ values = st.recursive(
 times = st.floats(1, 4e9, allow_nan=False) | st.integers(1, 4_000_000_000)
 
 
-@settings(max_examples=500, deadline=None)
-@given(st.dictionaries(names, values), times, times, st.booleans(), st.booleans())
-def test_another_number_in_its_place_makes_another_time_and_changes_nothing_else(
-    fields: dict[str, Any], first: float, second: float, is_last: bool, is_plain: bool
+points = st.tuples(*[st.floats(-1e9, 1e9) | st.integers(-1000, 1000)] * 3)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(
+    st.dictionaries(names, values),
+    times,
+    times,
+    st.none() | points,
+    points,
+    st.permutations(["npc_id", "observed_at", "position", "more"]),
+    st.booleans(),
+    st.booleans(),
+)
+def test_another_time_and_position_in_their_places_change_nothing_else(
+    fields: dict[str, Any],
+    first: float,
+    second: float,
+    here: tuple[float, float, float] | None,
+    there: tuple[float, float, float],
+    order: list[str],
+    is_plain: bool,
+    with_place: bool,
 ) -> None:
-    told = {"npc_id": "npc-1", **(fields if is_last else {}), "observed_at": first, **fields}
+    parts: dict[str, dict[str, Any]] = {
+        "npc_id": {"npc_id": "npc-1"},
+        "observed_at": {"observed_at": first},
+        "position": {} if here is None else {"position": here},
+        "more": fields,
+    }
+    told = {name: value for part in order for name, value in parts[part].items()}
     value = json.dumps(told, ensure_ascii=is_plain).encode(errors="replace")
     try:
         snapshot = decode_snapshot(b"npc-1", value, NOON)
     except DecodeError:
         return
-    drawn = outline(value)
+    drawn = outline(value, with_place=with_place)
     if drawn is None:
         return
-    begin, mark, _ = drawn
 
-    other = value[:begin] + json.dumps(second).encode() + value[value.find(mark, begin) :]
+    other = json.dumps(
+        {
+            **told,
+            "observed_at": second,
+            **({"position": there} if drawn.gap else {}),
+        },
+        ensure_ascii=is_plain,
+    ).encode(errors="replace")
 
-    assert drawn == outline(other)
-    expected = msgspec.structs.replace(snapshot, observed_at=float(second))
+    assert drawn == outline(other, with_place=with_place)
+    assert not (with_place and drawn.gap)
+    expected = msgspec.structs.replace(
+        snapshot,
+        observed_at=float(second),
+        position=tuple(map(float, there)) if drawn.gap else snapshot.position,
+    )
     assert expected == decode_snapshot(b"npc-1", other, NOON)
+
+
+POSITIONS = [b"[1,2]", b"[1,2,3,4]", b"[1,2,null]", b"[1,2,3e9]", b"[1,,2]", b"[nan,1,2]", b"[]"]
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+@pytest.mark.parametrize("is_time_first", [True, False])
+def test_what_is_no_position_is_decided_and_not_recognised(
+    position: bytes, is_time_first: bool
+) -> None:
+    side, other = Side(True, Policy(), 0.0), Side(False, Policy(), 0.0)
+
+    def told(at: int, where: bytes) -> bytes:
+        time, place = b'"observed_at":%d' % (NOON + at), b'"position":%b' % where
+        both = (time, place) if is_time_first else (place, time)
+        return b'{"npc_id":"npc-1","location":"inn",%b,%b}' % both
+
+    for at in range(4):
+        for each in (side, other):
+            each.take("npc-1", told(at, b"[%d,2,3]" % at), NOON + at, at)
+    assert side.recognised == 3
+    hostile = told(9, position)
+
+    assert other.take("npc-1", hostile, NOON + 9, 9) == side.take("npc-1", hostile, NOON + 9, 9)
+    assert side.recognised == 3
+
+
+def test_who_has_no_place_is_where_its_position_says() -> None:
+    side = Side(True, Policy(), 0.0)
+    for at in range(4):
+        told = record(npc_id="npc-1", observed_at=NOON + at, position=[at, 2, 3])
+        side.take("npc-1", told, NOON + at, at)
+
+    assert side.recognised == 0
