@@ -45,21 +45,22 @@ def outputs_of(commands: Iterable[UpdateCommand]) -> Outputs:
     """Of all commands in the order in which they stand on their topic."""
     told: defaultdict[str, list[Told]] = defaultdict(list)
     at: defaultdict[str, list[float]] = defaultdict(list)
-    known: set[tuple[str, Reason]] = set()
+    known: set[Told] = set()
     count = repeats = refreshes = 0
     for command in commands:
         if command.reason is Reason.VERIFY:
             continue
         count += 1
-        if (command.command_id, command.reason) in known:
+        one = _told(command)
+        if one in known:
             repeats += 1
             continue
-        known.add((command.command_id, command.reason))
+        known.add(one)
         at[command.npc_id].append(command.observed_at)
         if command.reason is Reason.FORCE_REFRESH:
             refreshes += 1
         else:
-            told[command.npc_id].append(_told(command))
+            told[command.npc_id].append(one)
     return Outputs(told, at, count, repeats, refreshes)
 
 

@@ -2,8 +2,9 @@
 
     python -m ops.bench.filter.quix ORDER
 
-As its documentation advises for throughput: bytes in and out instead of JSON, state as bytes, and a
-checkpoint after so many records, so that its work is done in batches.
+Bytes in, out and in the state instead of JSON. Of the options that its documentation names, these
+were the fastest of ten sets tried: librdkafka fetches and sends in larger batches, and a checkpoint
+comes each second, as the commits of rollcall and `faust` do (the clock stops at a commit).
 """
 
 import asyncio
@@ -15,9 +16,12 @@ from ops.bench.filter.order import Order, given
 from ops.bench.filter.step import Step, prepared
 from topics.models import Source
 
-COMMIT_EVERY = 10_000
-"""Records of a checkpoint."""
-
+_CONSUMER = {
+    "fetch.min.bytes": 100_000,
+    "queued.min.messages": 200_000,
+    "fetch.queue.backoff.ms": 10,
+}
+_PRODUCER = {"linger.ms": 50}
 _STATE = "group"
 
 
@@ -28,11 +32,11 @@ def build(order: Order, step: Step) -> Application:
         consumer_group=order.group,
         auto_offset_reset="earliest",
         processing_guarantee="at-least-once",
-        commit_every=COMMIT_EVERY,
+        commit_interval=1.0,
         state_dir=order.folder,
         loglevel="ERROR",
-        auto_create_topics=True,
-        producer_extra_config={"linger.ms": 20, "batch.num.messages": 10_000},
+        consumer_extra_config=_CONSUMER,
+        producer_extra_config=_PRODUCER,
     )
     snapshots = app.topic(order.source, key_deserializer="bytes", value_deserializer="bytes")
     commands = app.topic(order.commands, key_serializer="bytes", value_serializer="bytes")

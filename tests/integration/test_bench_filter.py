@@ -1,0 +1,52 @@
+"""The comparison of filters, small: every contender that is installed sends the same commands."""
+
+import asyncio
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ops.cli import main
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+
+
+async def bench(kafka_address: str, *words: str) -> Result:
+    environment = {"ROLLCALL_BROKER": f"kafka://{kafka_address}"}
+    run = CliRunner(env=environment).invoke
+    return await asyncio.to_thread(run, main, ["bench", "filter", *words])
+
+
+async def test_all_contenders_send_the_same_commands(kafka_address: str, tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    small = ("--npcs", "40", "--records", "3000", "--rounds", "1")
+
+    done = await bench(kafka_address, *small, "--json", str(file))
+
+    assert 0 == done.exit_code, done.output
+    runs = {run["contender"]: run for run in json.loads(file.read_text())["runs"]}
+    installed = {"quix"} if find_spec("quixstreams") else set()
+    assert {"rollcall", "faust", "raw"} | installed == set(runs)
+    commands = {run["commands"] - run["refreshes"] for run in runs.values() if run["commands"]}
+    assert 1 == len(commands)
+    assert commands.pop() > 40
+
+
+async def test_a_live_feed_has_latencies(kafka_address: str, tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+
+    done = await bench(kafka_address, "--paced", "50", "--seconds", "3", "--json", str(file))
+
+    assert 0 == done.exit_code, done.output
+    told = json.loads(file.read_text())
+    assert told["commands"] > 0
+    assert 0 < told["p50"] <= told["p99"] <= told["worst"]
+
+
+async def test_too_few_records_are_refused(kafka_address: str) -> None:
+    done = await bench(kafka_address, "--npcs", "900", "--records", "1000")
+
+    assert 2 == done.exit_code
+    assert "at least twice as many as NPCs" in done.output
