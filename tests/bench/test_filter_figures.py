@@ -71,7 +71,7 @@ def test_the_time_of_a_run_with_a_fault_does_not_count() -> None:
 def test_what_does_not_count_is_told_and_not_drawn() -> None:
     rows = standings([run("rollcall", 1.0), run("faust", 0.1, "other commands")])
 
-    outputs = list(comparison(100, rows).columns[-1].cells)
+    outputs = list(comparison(backlog_of(100, 1000), rows).columns[-1].cells)
 
     assert ["same", "differ in 1 of 1"] == outputs
     assert ["rollcall"] == [line.name for line in panels(rows)[0].lines]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -115,7 +116,7 @@ def filters(
         plan = Plan(npcs, records, rounds, _contenders(chosen), seed)
         runs = asyncio.run(_race_all(connection, plan, folder, progress))
     _save(json_file, as_json(plan, runs))
-    _tell(runs, console)
+    _tell(plan, runs, console)
     if plot is not None:
         draw(plot, "Stateful filters on one backlog", panels(standings(runs)))
     raise SystemExit(1 if any(run.fault for run in runs) else 0)
@@ -211,9 +212,10 @@ async def _cleared(connection: KafkaConnection, work: Any) -> Any:
 # what is told
 
 
-def comparison(npcs: int, rows: Iterable[Standing]) -> Table:
+def comparison(backlog: Backlog, rows: Sequence[Standing]) -> Table:
     """A line for each contender."""
-    table = Table(box=None, header_style="bold", title=f"{npcs:,} NPCs", title_justify="left")
+    title = f"{backlog.npcs:,} NPCs, {backlog.records:,} snapshots, {_share(backlog, rows)}"
+    table = Table(box=None, header_style="bold", title=title, title_justify="left")
     columns = ("Contender", "Records/s", "Least-most", "rollcall is", "CPU/record", "Peak memory")
     for number, name in enumerate((*columns, "Commands", "Outputs")):
         table.add_column(name, justify="right" if 0 < number < len(columns) + 1 else "left")
@@ -229,6 +231,13 @@ def comparison(npcs: int, rows: Iterable[Standing]) -> Table:
             _outputs(row),
         )
     return table
+
+
+def _share(backlog: Backlog, rows: Iterable[Standing]) -> str:
+    """Of the snapshots, those that became commands of rollcall."""
+    ours = [run.commands for row in rows if row.contender == ROLLCALL for run in row.runs]
+    sent = next((commands for commands in ours if commands is not None), None)
+    return "no commands" if sent is None else f"{100 * sent / backlog.records:.0f} % a command"
 
 
 def _between(spread: Spread | None) -> str:
@@ -291,6 +300,7 @@ def as_json(plan: Plan, runs: Sequence[Run]) -> dict[str, Any]:
     """Every run, and what they come to."""
     return {
         "options": plan._asdict(),
+        "cores": os.cpu_count(),
         "standings": [
             {
                 "contender": row.contender,
@@ -306,10 +316,11 @@ def as_json(plan: Plan, runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def _tell(runs: Sequence[Run], console: Console) -> None:
+def _tell(plan: Plan, runs: Sequence[Run], console: Console) -> None:
     rows = standings(runs)
     for npcs in dict.fromkeys(row.npcs for row in rows):
-        console.print(comparison(npcs, [row for row in rows if row.npcs == npcs]))
+        backlog = backlog_of(npcs, plan.records)
+        console.print(comparison(backlog, [row for row in rows if row.npcs == npcs]))
     loads = [run.load for run in runs]
     console.print(f"Load of the machine before a run: {min(loads):.1f} to {max(loads):.1f}.")
     for run in runs:
