@@ -13,6 +13,7 @@ order      what a contender's process is told
 outputs    whether two filters sent the same commands (pure)
 figures    medians, spreads, ratios, and who runs when (pure)
 groups     consumer groups: put somewhere, and asked how far they are
+process    a contender's process; reading: everything on a topic
 race       one contender on the backlog: started, watched, stopped, its commands read
 paced      rollcall alone on a live feed (`feed`): seconds from snapshot to command
 command    the command, its tables and its JSON

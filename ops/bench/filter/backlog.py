@@ -7,6 +7,7 @@ ends when the writing began, so that nothing lies in the future.
 import asyncio
 import time
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 import orjson
@@ -58,11 +59,8 @@ def town_of(npcs: int, seed: int) -> Town:
 
 def snapshots(town: Town, seed: int, records: int) -> Iterator[Record]:
     """The first so many of a game, in its order."""
-    left = records
-    for record in timeline(World(town, seed), game_seconds(len(town.npcs), records)):
-        if record.topic == NPC_SNAPSHOTS and left:
-            left -= 1
-            yield record
+    game = timeline(World(town, seed), game_seconds(len(town.npcs), records))
+    return islice((record for record in game if record.topic == NPC_SNAPSHOTS), records)
 
 
 def game_seconds(npcs: int, records: int) -> float:

@@ -23,6 +23,7 @@ from ops.bench.filter.paced import Feed, Latency, measure
 from ops.bench.filter.race import RAW, Finish, Race
 from ops.bench.options import json_option, plot_option, seed_option
 from ops.bench.plots import Line, Panel, draw
+from ops.demo.command import stopped_by_sigterm
 from ops.demo.game import CADENCE
 from ops.demo.servers import ensure_kafka_alone, new_run
 from ops.demo.view import open_console
@@ -102,7 +103,7 @@ def filters(
     """
     _demand_enough(npcs, records)
     console = open_console()
-    with ExitStack() as stack:
+    with stopped_by_sigterm(), ExitStack() as stack:
         progress = stack.enter_context(shown_progress())
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="rollcall-bench-")))
         connection = ensure_kafka_alone(stack, progress).connection(f"{new_run('filter')}-")

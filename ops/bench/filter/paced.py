@@ -8,7 +8,7 @@ The first cadences, in which every NPC is seen for the first time, do not count.
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,14 +19,16 @@ from ops.bench.filter.backlog import town_of, write_reference
 from ops.bench.filter.feed import Order, Report
 from ops.bench.filter.figures import ROLLCALL
 from ops.bench.filter.groups import Committed
-from ops.bench.filter.race import (
+from ops.bench.filter.process import (
     Entry,
+    GivenUpError,
     clean_environment,
-    read_records,
+    demand_alive,
     started,
-    until_committed,
     worker_command,
 )
+from ops.bench.filter.race import until_committed
+from ops.bench.filter.reading import read_records
 from ops.demo.game import CADENCE
 from ops.demo.summary import percentile
 from ops.demo.workers import peak_memory
@@ -89,13 +91,10 @@ async def measure(
     environment = clean_environment(connection, folder)
     entry = Entry(ROLLCALL, group, commands, worker_command(), environment, folder / "log")
     with started(entry) as process:
-        async with admin_client(connection) as admin:
-            progress.step("Starting the worker")
-            await _until_joined(admin, entry, process)
-            progress.step(f"Sending {feed.rate:,} snapshots a second for {feed.seconds:g} s")
-            report = await asyncio.to_thread(_feed, feed, connection, environment)
-            committed = Committed(admin, group, connection.topic(NPC_SNAPSHOTS))
-            await until_committed(feed.records, committed, process, entry)
+        try:
+            report = await _through(connection, feed, entry, process, progress)
+        except GivenUpError as error:
+            raise Failure(f"The worker {error}.") from error
         memory = peak_memory(process.pid) or 0
     ages = list(_ages(await read_records(connection, commands), report.began + SETTLE))
     if not ages:
@@ -110,6 +109,24 @@ async def measure(
         worst=max(ages),
         peak_memory=memory,
     )
+
+
+async def _through(
+    connection: KafkaConnection,
+    feed: Feed,
+    entry: Entry,
+    process: "subprocess.Popen[bytes]",
+    progress: Progress,
+) -> Report:
+    """The whole feed through a worker that has just been started. Raises GivenUpError."""
+    async with admin_client(connection) as admin:
+        progress.step("Starting the worker")
+        await _until_joined(admin, entry, process)
+        progress.step(f"Sending {feed.rate:,} snapshots a second for {feed.seconds:g} s")
+        report = await asyncio.to_thread(_feed, feed, connection, entry.environment)
+        committed = Committed(admin, entry.group, connection.topic(NPC_SNAPSHOTS))
+        await until_committed(feed.records, committed, process, entry)
+        return report
 
 
 async def _prepare(connection: KafkaConnection, feed: Feed, progress: Progress) -> None:
@@ -127,17 +144,18 @@ async def _prepare(connection: KafkaConnection, feed: Feed, progress: Progress) 
 async def _until_joined(admin: Any, entry: Entry, process: "subprocess.Popen[bytes]") -> None:
     try:
         async with asyncio.timeout(_JOIN_PATIENCE):
-            while not await members_of(admin, entry.group) and process.poll() is None:  # noqa: ASYNC110 - the broker is asked
+            while not await members_of(admin, entry.group):
+                demand_alive(process, entry)
                 await asyncio.sleep(0.25)
     except TimeoutError:
         raise Failure(f"the worker did not join its group in {_JOIN_PATIENCE:.0f} s.") from None
 
 
-def _feed(feed: Feed, connection: KafkaConnection, environment: dict[str, str]) -> Report:
+def _feed(feed: Feed, connection: KafkaConnection, environment: Mapping[str, str]) -> Report:
     order = Order(feed.npcs, feed.records, feed.seed, connection.topic_prefix)
     text = msgspec.json.encode(order).decode()
     command = [sys.executable, "-m", "ops.bench.filter.feed", text]
-    done = subprocess.run(command, env=environment, capture_output=True, check=False)  # noqa: S603 - ours
+    done = subprocess.run(command, env=dict(environment), capture_output=True, check=False)  # noqa: S603 - ours
     try:
         return msgspec.json.decode(done.stdout, type=Report)
     except msgspec.DecodeError as error:

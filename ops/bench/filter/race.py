@@ -6,18 +6,15 @@ the records in between are those of the looks. Every contender commits once a se
 """
 
 import asyncio
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 import psutil
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import NewTopic
 
 from ops.bench.filter.backlog import Backlog
@@ -25,7 +22,18 @@ from ops.bench.filter.figures import ROLLCALL, Run
 from ops.bench.filter.groups import Committed, ends, place
 from ops.bench.filter.order import Order
 from ops.bench.filter.outputs import Outputs, outputs_of
+from ops.bench.filter.process import (
+    Entry,
+    GivenUpError,
+    clean_environment,
+    demand_alive,
+    processor_time,
+    started,
+    stop,
+    worker_command,
+)
 from ops.bench.filter.raw import Report
+from ops.bench.filter.reading import read_commands
 from ops.demo.workers import last_line, peak_memory
 from ops.failure import Failure
 from ops.tables import admin_client
@@ -42,8 +50,7 @@ from topics.catalogue import (
     topic_name,
 )
 from topics.connection import KafkaConnection
-from topics.decode import decode_command
-from topics.models import UpdateCommand
+from topics.models import Reason
 
 RAW = "raw"
 MODULES = {
@@ -58,20 +65,6 @@ LOOK = 0.025
 
 PATIENCE = 90.0
 """Seconds without progress after which a contender is given up; it may take so long to begin."""
-
-_STOP_PATIENCE = 40.0
-_READ_PATIENCE = 120.0
-
-
-class Entry(NamedTuple):
-    """A contender about to run."""
-
-    name: str
-    group: str
-    commands: str
-    command: list[str]
-    environment: Mapping[str, str]
-    log: Path
 
 
 class Look(NamedTuple):
@@ -90,10 +83,6 @@ class Finish(NamedTuple):
     outputs: Outputs | None
 
 
-class GivenUpError(Exception):
-    """A contender that ended, or stood still, before everything was committed."""
-
-
 class Race:
     """A backlog, on which contenders run one after the other."""
 
@@ -109,11 +98,11 @@ class Race:
             if name == RAW:
                 return Finish(await self._reported(process, entry, number, load), None)
             run, begin = await self._watched(process, entry, number, load)
-            await asyncio.to_thread(_stop, process)
+            await asyncio.to_thread(stop, process)
         if run.fault is not None or begin is None:
             return Finish(run, None)
         commands = await read_commands(self._connection, entry.commands)
-        decided = max((one.issued_at for one in commands), default=begin.wall) - begin.wall
+        decided = [one.issued_at for one in commands if one.reason is not Reason.VERIFY]
         outputs = outputs_of(commands)
         return Finish(
             msgspec.structs.replace(
@@ -121,7 +110,7 @@ class Race:
                 commands=outputs.commands,
                 refreshes=outputs.refreshes,
                 repeats=outputs.repeats,
-                decided_seconds=decided,
+                decided_seconds=max(decided, default=begin.wall) - begin.wall,
             ),
             outputs,
         )
@@ -154,7 +143,7 @@ class Race:
         )
         text = msgspec.json.encode(order).decode()
         command = [sys.executable, "-m", MODULES[name], text]
-        return Entry(name, order.group, commands, command, environment, log)
+        return Entry(name, order.group, commands, command, environment, log, name == RAW)
 
     async def _begin_anew(self) -> None:
         """Put the group of rollcall at the beginning, without states and commands.
@@ -232,73 +221,14 @@ async def until_committed(
     moved, most = time.monotonic(), -1
     while True:
         count, at = await committed.count(), time.monotonic()
-        _demand_alive(process, entry)
+        demand_alive(process, entry)
         if count >= goal:
-            return Look(at, time.time(), count, _processor(process.pid))
+            return Look(at, time.time(), count, processor_time(process.pid))
         if count > most:
             moved, most = at, count
         if at - moved > PATIENCE:
             raise GivenUpError(f"stood still at {most:,} committed records, {goal:,} are there")
         await asyncio.sleep(LOOK)
-
-
-def worker_command() -> list[str]:
-    """The filter worker as users run it."""
-    return [sys.executable, "-m", "ops.cli", "worker", "--roles", Role.FILTER.value]
-
-
-def clean_environment(connection: KafkaConnection, folder: Path) -> dict[str, str]:
-    """Ours, with no setting of rollcall's but where Kafka is: every other is the default."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("ROLLCALL_")}
-    return kept | {
-        "ROLLCALL_BROKER": connection.broker,
-        "ROLLCALL_TOPIC_PREFIX": connection.topic_prefix,
-        "ROLLCALL_DATA_DIR": str(folder / "data"),
-    }
-
-
-@contextmanager
-def started(entry: Entry) -> Iterator["subprocess.Popen[bytes]"]:
-    """Its process, gone in the end; what it logs goes to a file."""
-    with entry.log.open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603 - our own program
-            entry.command,
-            env=dict(entry.environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE if entry.name == RAW else log,
-            stderr=log,
-            # Ctrl-C is for the measurement, which then stops its processes.
-            start_new_session=True,
-        )
-    try:
-        yield process
-    finally:
-        _stop(process)
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """SIGTERM, so that it finishes what it has begun; killed when it takes too long."""
-    if process.poll() is None:
-        process.terminate()
-    try:
-        process.wait(_STOP_PATIENCE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _demand_alive(process: "subprocess.Popen[bytes]", entry: Entry) -> None:
-    code = process.poll()
-    if code is not None:
-        raise GivenUpError(f"ended with exit code {code}: {last_line(entry.log)}")
-
-
-def _processor(pid: int) -> float:
-    try:
-        times = psutil.Process(pid).cpu_times()
-    except psutil.Error:
-        return 0.0
-    return float(times.user + times.system)
 
 
 async def _create(connection: KafkaConnection, commands: str) -> None:
@@ -322,33 +252,3 @@ async def _until(admin: Any, names: set[str], *, there: bool) -> None:
         if time.monotonic() > deadline:
             raise Failure(f"the broker did not make or delete {', '.join(sorted(found or names))}.")
         await asyncio.sleep(0.1)
-
-
-async def read_commands(connection: KafkaConnection, topic: str) -> list[UpdateCommand]:
-    """All commands on a topic; those of an NPC in their order."""
-    return [decode_command(record.value) for record in await read_records(connection, topic)]
-
-
-async def read_records(connection: KafkaConnection, topic: str) -> list[Any]:
-    """All records of a topic that have a value."""
-    consumer = AIOKafkaConsumer(
-        topic, **connection.client_options(), group_id=None, auto_offset_reset="earliest"
-    )
-    await consumer.start()
-    try:
-        async with asyncio.timeout(_READ_PATIENCE):
-            return await _read_to_end(consumer)
-    except TimeoutError:
-        raise Failure(f"{topic} could not be read within {_READ_PATIENCE:.0f} seconds.") from None
-    finally:
-        await consumer.stop()
-
-
-async def _read_to_end(consumer: AIOKafkaConsumer) -> list[Any]:
-    partitions = sorted(consumer.assignment())
-    found: list[Any] = []
-    goals = await consumer.end_offsets(partitions)
-    while [one for one in partitions if await consumer.position(one) < goals[one]]:
-        for records in (await consumer.getmany(timeout_ms=500)).values():
-            found += [record for record in records if record.value is not None]
-    return found
