@@ -68,6 +68,13 @@ def test_the_time_of_a_run_with_a_fault_does_not_count() -> None:
     assert (None, None, None) == (faust.rate, faust.ratio, faust.microseconds)
 
 
+def test_a_run_that_was_over_at_one_look_has_no_time() -> None:
+    rows = standings([run("rollcall", 1.0), run("quix", 0.0)])
+
+    quix = of("quix", rows)
+    assert (None, None, None) == (quix.rate, quix.ratio, quix.microseconds)
+
+
 def test_what_does_not_count_is_told_and_not_drawn() -> None:
     rows = standings([run("rollcall", 1.0), run("faust", 0.1, "other commands")])
 

@@ -324,6 +324,8 @@ def _tell(plan: Plan, runs: Sequence[Run], console: Console) -> None:
         console.print(comparison(backlog, [row for row in rows if row.npcs == npcs]))
     loads = [run.load for run in runs]
     console.print(f"Load of the machine before a run: {min(loads):.1f} to {max(loads):.1f}.")
+    if any(row.rate is None for row in rows):
+        console.print("Where no time stands, it does not count, or more --records are needed.")
     for run in runs:
         if run.fault:
             told = f"{run.contender}, {run.npcs:,} NPCs, round {run.round}: {run.fault}"

@@ -34,14 +34,19 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     fault: str | None = None
 
     @property
-    def rate(self) -> float:
-        """Records a second."""
-        return self.records / self.seconds if self.seconds else 0.0
+    def is_timed(self) -> bool:
+        """Whether its time counts. Where all was committed at one look, there is none."""
+        return self.fault is None and self.seconds > 0 and self.records > 0
 
     @property
-    def microseconds(self) -> float:
+    def rate(self) -> float | None:
+        """Records a second."""
+        return self.records / self.seconds if self.is_timed else None
+
+    @property
+    def microseconds(self) -> float | None:
         """Processor time of a record."""
-        return 1e6 * self.processor / self.records if self.records else 0.0
+        return 1e6 * self.processor / self.records if self.is_timed else None
 
 
 class Spread(NamedTuple):
@@ -93,18 +98,18 @@ def standings(runs: Iterable[Run]) -> list[Standing]:
 def _standing(
     npcs: int, contender: str, runs: list[Run], rate: Spread | None, ours: Spread | None
 ) -> Standing:
-    counted = [run for run in runs if run.fault is None]
+    costs = [run.microseconds for run in runs if run.microseconds is not None]
     return Standing(
         contender=contender,
         npcs=npcs,
         rate=rate,
-        ratio=ours.middle / rate.middle if ours and rate and rate.middle else None,
-        microseconds=median(run.microseconds for run in counted) if counted else None,
+        ratio=ours.middle / rate.middle if ours and rate else None,
+        microseconds=median(costs) if costs else None,
         peak_memory=max(run.peak_memory for run in runs),
         runs=tuple(runs),
     )
 
 
 def _rate(runs: Iterable[Run]) -> Spread | None:
-    rates = [run.rate for run in runs if run.fault is None]
+    rates = [run.rate for run in runs if run.rate is not None]
     return Spread.of(rates) if rates else None
