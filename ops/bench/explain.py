@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ from ops.bench.options import json_option, seed_option
 from ops.demo.game import Record, World
 from ops.demo.play import timeline
 from ops.demo.servers import ensure_kafka_alone, new_run
-from ops.demo.town import Telling, Town, build_town
+from ops.demo.town import Town, build_town, told_of_by_npc
 from ops.demo.view import open_console
 from ops.embedded.progress import Progress, shown_progress
 from ops.failure import Failure
@@ -86,7 +86,7 @@ def explain(npcs: int, minutes: float, asked: int, seed: int, json_file: Path | 
         progress = stack.enter_context(shown_progress())
         servers = ensure_kafka_alone(stack, progress)
         connection = servers.connection(f"{new_run('explain')}-")
-        past = Past(_town_told_of_by_npc(npcs, seed), seed, 60 * minutes)
+        past = Past(told_of_by_npc(build_town(npcs, seed)), seed, 60 * minutes)
         answers = asyncio.run(_measure(connection, past, asked, progress))
     if json_file is not None:
         figures = {"records": past.sent, "answers": [one._asdict() for one in answers]}
@@ -135,12 +135,6 @@ class _Filter:
         if seen.state is not None:
             self._states[snapshot.npc_id] = seen.state
         return seen.command
-
-
-def _town_told_of_by_npc(npcs: int, seed: int) -> Town:
-    town = build_town(npcs, seed)
-    districts = (replace(one, telling=Telling.NPC) for one in town.districts)
-    return replace(town, districts=tuple(districts))
 
 
 async def _measure(

@@ -126,6 +126,7 @@ class World:
         self._news: list[Record] = []
         self._groups: list[list[str]] = [[] for _ in self.town.spots]
         self._people: dict[str, _Person] = {}
+        self._spots = self._spots_by_lateness()
         self._tellings = list(_tellings(self.town, self.cadence))
         self._populate(-_WARM_UP)
         self._live_until(0.0)
@@ -183,7 +184,7 @@ class World:
         self._later(t + self._chance.uniform(0, _NPC_STAYS[1]), lambda t: self._leave(npc_id, t))
 
     def _settle_player(self, player_id: str, t: float) -> None:
-        spots = self._spots_of_player(player_id)
+        spots = self._spots[player_id in self.town.late]
         spot = self._chance.choice(spots)
         here = self._where(spot)
         self._people[player_id] = _Person(player_id, spots, None, (here, here), spot)
@@ -200,15 +201,17 @@ class World:
             at = self._chance.uniform(*_OUTFIT_LASTS)
             self._later(at, lambda t: self._dress(player_id, t))
 
-    def _spots_of_player(self, player_id: str) -> tuple[int, ...]:
-        """Any; one without a profile keeps away from where players are told of by name only."""
-        late = player_id in self.town.late
-        return tuple(
-            spot
-            for district in self.town.districts
-            for spot in district.spots
-            if not (late and district.telling is Telling.BY_CLUSTER)
-        )
+    def _spots_by_lateness(self) -> dict[bool, tuple[int, ...]]:
+        """Any; a player without a profile keeps away from where players are told of by name only.
+
+        All players share these: with a copy each, large towns would take minutes to begin.
+        """
+        districts = self.town.districts
+        named = [one for one in districts if one.telling is not Telling.BY_CLUSTER]
+        return {
+            late: tuple(spot for one in (named if late else districts) for spot in one.spots)
+            for late in (False, True)
+        }
 
     def _where(self, spot: int) -> Coordinates:
         return self.town.places[self.town.spots[spot]].coordinates

@@ -7,7 +7,7 @@ NPC: by an NPC snapshot of its own, or by a world snapshot of its district in on
 import math
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import count, islice
 
@@ -166,6 +166,12 @@ def build_town(npcs: int, seed: int, prefix: str = "") -> Town:
         districts=districts,
         late=frozenset(late),
     )
+
+
+def told_of_by_npc(town: Town) -> Town:
+    """The same town, without world snapshots."""
+    districts = (replace(one, telling=Telling.NPC) for one in town.districts)
+    return replace(town, districts=tuple(districts))
 
 
 def _places(npcs: int, chance: random.Random) -> Iterator[Location]:
