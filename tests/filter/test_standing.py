@@ -180,6 +180,42 @@ def test_the_second_of_two_alike_is_recognised_and_so_is_the_next() -> None:
     assert 4 == side.recognised
 
 
+def shown(side: Side, *times: float) -> list[object]:
+    """The same told of an NPC again and again."""
+    return [
+        side.take("npc-1", record(npc_id="npc-1", observed_at=NOON + at), NOON + at, offset)
+        for offset, at in enumerate(times)
+    ]
+
+
+SCHEDULES: list[tuple[Policy, tuple[float, ...], int]] = [
+    (Policy(), (0, 3, 6), 2),
+    (Policy(), (0, 3, 6, 6), 2),  # the same record again
+    (Policy(), (0, 3, 6, 17, 20, 23), 3),  # a gap that is learned from, and shorter ones
+    (Policy(), tuple(range(0, 340, 3)), 91),  # a refresh
+    (Policy(staleness=Staleness.SEED), tuple(range(0, 100, 3)), 24),
+    (Policy(mode=Mode.DIRECT), (0, 3, 6), 0),
+    (Policy(mode=Mode.FILTERED), tuple(range(0, 340, 3)), 91),
+]
+
+
+@pytest.mark.parametrize(("policy", "times", "recognised"), SCHEDULES)
+def test_what_is_due_is_decided(policy: Policy, times: tuple[float, ...], recognised: int) -> None:
+    side, other = Side(True, policy, 0.0, 4000.0), Side(False, policy, 0.0, 4000.0)
+
+    assert shown(other, *times) == shown(side, *times)
+    assert recognised == side.recognised
+    assert other.seen() == side.seen()
+
+
+def test_players_who_stay_are_stored_now_and_then() -> None:
+    side = Side(True, Policy(), 0.0, ttl=16.0)
+
+    shown(side, 0, 1, 3)
+
+    assert 1 == side.recognised
+
+
 HOSTILE = [
     b"nan",
     b"inf",
