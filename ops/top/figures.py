@@ -22,6 +22,8 @@ _SNAPSHOTS = "rollcall_snapshots_total"
 _REQUESTS = "rollcall_letta_requests_total"
 _LATENCY = "rollcall_letta_request_seconds"
 _FRESHNESS = "rollcall_memory_freshness_seconds"
+_ERRORS = "rollcall_errors_total"
+_ROLES = ("splitter", "filter", "writer")
 _BREAKER = {0: "closed", 1: "half-open", 2: "open"}
 _UNTAKEN = frozenset({"dead_letter", "disabled"})
 """Snapshots that the direct integration would not have written either."""
@@ -108,14 +110,9 @@ def figures(grown: Growth, pages: Iterable[Page]) -> Figures:
 
 
 def role_of(page: Page) -> str:
-    """Whose page it is, by what it counts; empty where it has counted nothing yet."""
-    names = {name for name, _ in (*page.counters, *page.gauges)}
-    told = {
-        "writer": "rollcall_write_queue",
-        "filter": "rollcall_table_entries",
-        "splitter": "rollcall_world_snapshots_total",
-    }
-    return next((role for role, name in told.items() if name in names), "")
+    """Whose page it is, by the stages whose errors it counts from its start; empty if nobody's."""
+    stages = {dict(labels).get("stage") for name, labels in page.counters if name == _ERRORS}
+    return next((role for role in _ROLES if role in stages), "")
 
 
 def _operations(grown: Growth) -> list[Operation]:
