@@ -86,7 +86,8 @@ class Figures(NamedTuple):
     results: dict[str, float]
     letta: list[Operation]
     saved: float | None
-    """Share of the direct integration's requests that were not sent; None without a snapshot."""
+    """Share of the direct integration's requests that were not sent; None without a snapshot, and
+    while a breaker is not closed: what waits is not saved."""
     freshness: Freshness
     writer: list[Standing]
     troubles: list[Trouble]
@@ -95,6 +96,7 @@ class Figures(NamedTuple):
 def figures(grown: Growth, pages: Iterable[Page]) -> Figures:
     """Of the time of `grown`, and of the newest pages."""
     found = list(pages)
+    writer = _standings([page.gauges for page in found])
     return Figures(
         seconds=grown.seconds,
         worlds=grown.rates("rollcall_world_snapshots_total", "outcome"),
@@ -102,9 +104,9 @@ def figures(grown: Growth, pages: Iterable[Page]) -> Figures:
         commands=grown.rates("rollcall_decisions_total", "reason"),
         results=grown.rates("rollcall_results_total", "outcome"),
         letta=_operations(grown),
-        saved=_saved(grown),
+        saved=_saved(grown) if all(one.breaker == _BREAKER[0] for one in writer) else None,
         freshness=_freshness(grown.counters),
-        writer=_standings([page.gauges for page in found]),
+        writer=writer,
         troubles=_troubles(grown.counters, added_up(page.counters for page in found)),
     )
 

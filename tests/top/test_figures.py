@@ -51,6 +51,14 @@ def test_saved_is_what_direct_mode_would_have_sent_beyond_what_was_sent() -> Non
     assert 0.75 == between(Metrics(), after).saved
 
 
+def test_while_letta_is_away_nothing_is_saved() -> None:
+    after = Metrics()
+    after.snapshots.labels(outcome="suppressed").inc(4)
+    show_queue(after, "1", waiting=3, age=9.0, breaker=2)
+
+    assert between(Metrics(), after).saved is None
+
+
 def test_without_a_snapshot_nothing_is_known_to_be_saved() -> None:
     after = Metrics()
     count_requests(after, "read", "200", 0.01)
