@@ -164,7 +164,7 @@ def _hands(entry: Entry) -> Iterator[Text]:
 
 
 def _conflict(conflict: Conflict) -> str:
-    who = "a write-back of the agent's" if conflict.by is Editor.AGENT else "somebody"
+    who = "a write-back, it seems," if conflict.by is Editor.AGENT else "somebody"
     kept = "it is not there now" if conflict.kept is None else f"{_json(conflict.kept)} was kept"
     return f"{_shown(conflict.path)}: {who} had {_made(conflict)}; {kept}"
 

@@ -433,7 +433,7 @@ def test_changes_are_told_in_signs_and_words() -> None:
             "Mill",
             "Inn",
             Editor.AGENT,
-            'a write-back of the agent\'s had made "Mill" of "Inn"; "Inn" was kept',
+            'a write-back, it seems, had made "Mill" of "Inn"; "Inn" was kept',
         ),
     ],
 )
