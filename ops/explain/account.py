@@ -52,8 +52,9 @@ class Fate(StrEnum):
     UNKNOWN = "unknown"
 
 
-_LOOKED_AT = frozenset({Fate.SUPPRESSED, Fate.UNKNOWN})
-"""Snapshots that led to nothing, and that the filter remembers all the same."""
+_LOOKED_AT = frozenset({Fate.SUPPRESSED, Fate.UNKNOWN, Fate.UNEXPLAINED})
+"""Snapshots that led to nothing, and that the filter remembers all the same: else one that other
+settings held back would make all after it look stale."""
 
 
 class Sent(NamedTuple):

@@ -116,6 +116,14 @@ def test_what_the_filter_knew_is_known_from_a_command_long_before_the_first_snap
     assert "6.0 s after the last push" in found[1].why
 
 
+def test_one_snapshot_that_other_settings_held_back_explains_those_after_it() -> None:
+    told = story((0, (ALICE,)), (20, (ALICE,)), (23, (ALICE,)))
+
+    found = told.accounts(policy=Policy(stale_data_threshold=5))
+
+    assert [Fate.SENT, Fate.UNEXPLAINED, Fate.SUPPRESSED] == [one.fate for one in found]
+
+
 def test_a_verification_of_a_state_does_not_end_the_command_that_led_to_it() -> None:
     told = story((0, (ALICE,)))
     for number, outcome in ((1, Outcome.REPAIRED), (2, Outcome.UNCHANGED)):
