@@ -184,19 +184,21 @@ async def clear(stage: Stage, *, keep_logs: bool) -> None:
 
 
 def _say_kept(console: Console, stage: Stage) -> None:
+    console.print("\n".join(kept_lines(stage)), soft_wrap=True)
+
+
+def kept_lines(stage: Stage) -> list[str]:
+    """How to look at what was left running, and how to stop it."""
     pids = " ".join(str(worker.process.pid) for worker in stage.workers)
-    console.print(
-        "\n".join(
-            [
-                "Everything is left running. To look at it:",
-                f"  export ROLLCALL_BROKER={stage.connection.broker}",
-                f"  export ROLLCALL_LETTA_URL={stage.letta_url}",
-                f"  export ROLLCALL_TOPIC_PREFIX={stage.connection.topic_prefix}",
-                f"The workers' logs are in {stage.folder}. To stop the workers: kill {pids}",
-            ]
-        ),
-        soft_wrap=True,
-    )
+    pages = " ".join(f"--metrics 127.0.0.1:{worker.port}" for worker in stage.workers)
+    return [
+        "Everything is left running. To look at it:",
+        f"  export ROLLCALL_BROKER={stage.connection.broker}",
+        f"  export ROLLCALL_LETTA_URL={stage.letta_url}",
+        f"  export ROLLCALL_TOPIC_PREFIX={stage.connection.topic_prefix}",
+        f"  rollcall top {pages}",
+        f"The workers' logs are in {stage.folder}. To stop the workers: kill {pids}",
+    ]
 
 
 def _say_farewell(console: Console, servers: Servers, keep: bool) -> None:

@@ -52,6 +52,11 @@ class Fate(StrEnum):
     UNKNOWN = "unknown"
 
 
+_LOOKED_AT = frozenset({Fate.SUPPRESSED, Fate.UNKNOWN, Fate.UNEXPLAINED})
+"""Snapshots that led to nothing, and that the filter remembers all the same: else one that other
+settings held back would make all after it look stale."""
+
+
 class Sent(NamedTuple):
     """A command and what is known of its end."""
 
@@ -76,8 +81,7 @@ class Evidence(NamedTuple):
 
     seen: Sequence[Seen]
     commands: Sequence[UpdateCommand]
-    results: Mapping[str, UpdateResult]
-    """By command id."""
+    results: Sequence[UpdateResult]
     dead_letters: Mapping[Place, str]
     """Errors."""
     world: World
@@ -90,19 +94,44 @@ def accounts(evidence: Evidence, policy: Policy, settle: float = 0.0) -> Iterato
     for sent in _sent(evidence):
         by_place[_place(sent.command.source)].append(sent)
     state: GroupState | None = None
+    pushed = _pushed_before(evidence)
     for seen in evidence.seen:
         made = by_place.get(seen.place, [])
         account = _account(seen, made, state, evidence, policy, settle)
         yield account
-        state = _state_after(account, made, state)
+        state = _state_after(account, made, state or pushed)
+
+
+def _pushed_before(evidence: Evidence) -> GroupState | None:
+    """What the filter knew at the first snapshot, but for the time of the one before it."""
+    places = [one.place for one in evidence.seen[:1]]
+    earlier = (
+        command
+        for command in reversed(evidence.commands)
+        if command.reason is not Reason.VERIFY
+        and any(_place(command.source) < place for place in places)
+    )
+    return next(map(_state, earlier), None)
 
 
 def _sent(evidence: Evidence) -> Iterator[Sent]:
+    ended: defaultdict[tuple[str, Reason], list[UpdateResult]] = defaultdict(list)
+    for one in evidence.results:
+        ended[one.command_id, one.reason].append(one)
     before: Memory = UNKNOWN
     for command in evidence.commands:
         after = _memory(command)
-        yield Sent(command, evidence.results.get(command.command_id), changes(before, after))
+        result = _result_of(command, ended[command.command_id, command.reason])
+        yield Sent(command, result, changes(before, after))
         before = after
+
+
+def _result_of(command: UpdateCommand, ended: Sequence[UpdateResult]) -> UpdateResult | None:
+    """The first since it was issued: every verification of a state has the same id. With clocks
+    that disagree it may be the last one before.
+    """
+    since = (one for one in ended if one.finished_at >= command.issued_at)
+    return next(since, ended[-1] if ended else None)
 
 
 def _memory(command: UpdateCommand) -> Memory:
@@ -175,18 +204,22 @@ def _state_after(
     """As the Table has it after a snapshot and all that was made from it."""
     pushed = [one.command for one in made if one.command.reason is not Reason.VERIFY]
     if pushed:
-        last = pushed[-1]
-        return GroupState(
-            desired=last.desired,
-            last_updated=last.observed_at,
-            last_force_refresh=last.observed_at,
-            source=last.source,
-        )
+        return _state(pushed[-1])
     snapshot = account.seen.snapshot
-    if state is None or snapshot is None or account.fate is not Fate.SUPPRESSED:
+    if state is None or snapshot is None or account.fate not in _LOOKED_AT:
         return state
     source = _source(account.seen.place)
     return msgspec.structs.replace(state, last_updated=snapshot.observed_at, source=source)
+
+
+def _state(command: UpdateCommand) -> GroupState:
+    """As the Table has it right after a command."""
+    return GroupState(
+        desired=command.desired,
+        last_updated=command.observed_at,
+        last_force_refresh=command.observed_at,
+        source=command.source,
+    )
 
 
 def _place(source: Source) -> Place:

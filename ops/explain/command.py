@@ -26,6 +26,8 @@ DEFAULT_REACH = 3600.0
 CADENCE = 6.0
 """Seconds looked back first for each snapshot wanted: a game tells of an NPC every three."""
 
+_LED_TO_NOTHING = frozenset({Fate.SUPPRESSED, Fate.UNKNOWN})
+
 PAUSE = 2.0
 """Seconds between two looks with --follow."""
 
@@ -70,7 +72,7 @@ def explain(
 
 
 def _wanted(found: Sequence[Account], only_sent: bool) -> list[Account]:
-    return [one for one in found if not only_sent or one.fate is not Fate.SUPPRESSED]
+    return [one for one in found if not only_sent or one.fate not in _LED_TO_NOTHING]
 
 
 async def _newest(npc_id: str, since: float, count: int, *, only_sent: bool) -> list[Account]:

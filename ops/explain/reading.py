@@ -74,8 +74,7 @@ class Reader:
                 _all(self._results(since - self._before)),
                 _all(self._dead_letters(since)),
             )
-        by_id = {one.command_id: one for one in results}
-        return Evidence(seen, commands, by_id, dict(letters), self._world)
+        return Evidence(seen, commands, results, dict(letters), self._world)
 
     async def _read_world(self) -> World:
         npcs, _ = await read_models(self._connection, NPC_ROSTER, decode_roster_entry)

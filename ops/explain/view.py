@@ -98,7 +98,7 @@ def _command(sent: Sent) -> dict[str, Any]:
 
 
 def _age(seconds: float) -> str:
-    return f"{seconds:.2f} s"
+    return f"{round(seconds, 2) + 0.0:.2f} s"  # + 0.0: never -0.00
 
 
 def _shown(text: str) -> str:

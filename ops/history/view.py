@@ -16,7 +16,7 @@ from ops.history.timeline import Confirmations, Entry, Timeline
 from ops.moment import iso
 from ops.visible import visible
 from topics.catalogue import BY_NAME, NPC_UPDATE_COMMANDS, NPC_UPDATE_RESULTS
-from topics.models import Conflict, Member, Outcome
+from topics.models import Conflict, Editor, Member, Outcome
 
 _SHOWN = 400
 """Characters of one foreign value."""
@@ -164,8 +164,18 @@ def _hands(entry: Entry) -> Iterator[Text]:
 
 
 def _conflict(conflict: Conflict) -> str:
-    theirs, base, kept = (_json(v) for v in (conflict.theirs, conflict.base, conflict.kept))
-    return f"{_shown(conflict.path)}: somebody had made {theirs} of {base}; {kept} was kept"
+    who = "a write-back, it seems," if conflict.by is Editor.AGENT else "somebody"
+    kept = "it is not there now" if conflict.kept is None else f"{_json(conflict.kept)} was kept"
+    return f"{_shown(conflict.path)}: {who} had {_made(conflict)}; {kept}"
+
+
+def _made(conflict: Conflict) -> str:
+    """What became of a field; null is a field that is not there."""
+    if conflict.base is None:
+        return f"put {_json(conflict.theirs)} there"
+    if conflict.theirs is None:
+        return f"taken {_json(conflict.base)} out"
+    return f"made {_json(conflict.theirs)} of {_json(conflict.base)}"
 
 
 def _failures(failures: tuple[Entry, ...]) -> Iterator[Text]:
@@ -217,7 +227,7 @@ def _block(block: Standing, known: Memory) -> Iterator[Text]:
     yield Text.assemble((f"{block.label:<15}", "bold"), _verdict(block))
     if block.verdict is Verdict.FOREIGN:
         yield from (_indented(line) for line in _memory(block.memory) if "not known" not in line)
-    yield from (_indented(change_line(change)) for change in block.changes)
+    yield from (_indented(_edit(change)) for change in block.changes)
     yield from _unlike_history(block, known)
     yield from (_indented(_addition(addition)) for addition in block.additions)
 
@@ -234,6 +244,17 @@ def _verdict(block: Standing) -> str:
         case Verdict.EDITED:
             what = "the game's part, too" if block.changes else "not the game's part"
             return f"edited since rollcall wrote it{seen}; {what}"
+
+
+def _edit(change: Change) -> Text:
+    """What somebody else made of the game's part: nobody joined or left."""
+    match change.kind:
+        case Kind.JOINED:
+            return _signed("!", f"{_who(change.member)} was put there")
+        case Kind.LEFT:
+            return _signed("!", f"{_who(change.member)} was taken out")
+        case _:
+            return _signed("!", _words(change)[1])
 
 
 def unlike_history(block: Standing, known: Memory) -> tuple[Change, ...]:

@@ -18,7 +18,7 @@ from rich.live import Live
 from ops.failure import Failure
 from ops.lag.exporter import LagCollector, registry_of
 from ops.lag.reading import LagReader, Position, lag_reader
-from ops.lag.view import Windows, above, as_json, drawn
+from ops.lag.view import Windows, above, as_json, behind, drawn
 from topics.connection import KafkaConnection
 
 SAMPLES = 5
@@ -38,7 +38,14 @@ log = structlog.get_logger()
     metavar="NAME",
     help="Any group on the broker, * and ? allowed; may be repeated. Default: rollcall's own.",
 )
-@click.option("--topic", "topics", multiple=True, metavar="NAME", help="Only these topics.")
+@click.option(
+    "--topic",
+    "topics",
+    multiple=True,
+    metavar="NAME",
+    help="Only these topics, with the prefix or without it.",
+)
+@click.option("--behind", "only_behind", is_flag=True, help="Only partitions with any lag.")
 @click.option("--watch", is_flag=True, help="Until Ctrl-C, with the lag of the last minutes.")
 @click.option(
     "--interval",
@@ -66,6 +73,7 @@ log = structlog.get_logger()
 def lag(
     patterns: tuple[str, ...],
     topics: tuple[str, ...],
+    only_behind: bool,
     watch: bool,
     interval: float,
     most: int | None,
@@ -94,13 +102,14 @@ def lag(
     if port is not None:
         asyncio.run(_until_sigterm(_export(asked, host, port)))
     elif watch:
-        asyncio.run(_watch(asked, as_data=as_data))
+        asyncio.run(_watch(asked, as_data=as_data, only_behind=only_behind))
     else:
         positions, windows = asyncio.run(_once(asked))
         if as_data:
-            click.echo(json.dumps(as_json(positions, windows), indent=2))
+            told = behind(positions, windows) if only_behind else positions
+            click.echo(json.dumps(as_json(told, windows), indent=2))
         else:
-            Console(highlight=False).print(drawn(positions, windows))
+            Console(highlight=False).print(drawn(positions, windows, only_behind=only_behind))
         sentences = above(positions, most, max_seconds)
         for sentence in sentences:
             click.echo(sentence, err=True)
@@ -127,7 +136,8 @@ class _Asked:
     async def positions(self, reader: LagReader, groups: Mapping[str, list[str]]) -> list[Position]:
         """Where they stand, on the topics asked for."""
         every = await reader.read(groups)
-        return [one for one in every if not self._topics or one.topic in self._topics]
+        wanted = {*self._topics, *map(self.connection.topic, self._topics)}
+        return [one for one in every if not wanted or one.topic in wanted]
 
 
 async def _once(asked: _Asked) -> tuple[list[Position], Windows]:
@@ -141,7 +151,7 @@ async def _once(asked: _Asked) -> tuple[list[Position], Windows]:
     return positions, windows
 
 
-async def _watch(asked: _Asked, *, as_data: bool) -> None:
+async def _watch(asked: _Asked, *, as_data: bool, only_behind: bool) -> None:
     windows, console = Windows(WATCHED), Console(highlight=False)
     async with lag_reader(asked.connection) as reader:
         groups = await asked.groups(reader)
@@ -150,10 +160,12 @@ async def _watch(asked: _Asked, *, as_data: bool) -> None:
                 positions = await asked.positions(reader, groups)
                 windows.add(positions)
                 if as_data:
+                    some = behind(positions, windows) if only_behind else positions
                     told: dict[str, Any] = {"at": round(time.time(), 3)}
-                    click.echo(json.dumps(told | {"groups": as_json(positions, windows)}))
+                    click.echo(json.dumps(told | {"groups": as_json(some, windows)}))
                 else:
-                    live.update(drawn(positions, windows, with_lines=True), refresh=True)
+                    page = drawn(positions, windows, with_lines=True, only_behind=only_behind)
+                    live.update(page, refresh=True)
                 await asyncio.sleep(asked.interval)
 
 

@@ -47,6 +47,12 @@ class Position(NamedTuple):
     members: int
 
 
+def matching(names: Iterable[str], pattern: str, prefix: str) -> set[str]:
+    """The names that a pattern fits, with the prefix of this game or without it."""
+    both = {name: (name, name.removeprefix(prefix)) for name in names}
+    return {name for name, forms in both.items() if fnmatch.filter(forms, pattern)}
+
+
 @dataclass(frozen=True, slots=True)
 class LagReader:
     """Asks the broker through open clients."""
@@ -63,10 +69,12 @@ class LagReader:
     async def named_groups(self, patterns: Collection[str]) -> dict[str, list[str]]:
         """Those on the broker that a pattern (`*`, `?`) fits. A Failure where one fits none."""
         names = sorted(name for name, *_ in await self.admin.list_consumer_groups())
-        for pattern in patterns:
-            if not fnmatch.filter(names, pattern):
+        prefix = self.connection.topic_prefix
+        found = {pattern: matching(names, pattern, prefix) for pattern in patterns}
+        for pattern, some in found.items():
+            if not some:
                 raise Failure(f"the broker knows no consumer group {pattern!r}.")
-        return {name: [] for name in names if any(fnmatch.fnmatch(name, p) for p in patterns)}
+        return {name: [] for name in names if any(name in some for some in found.values())}
 
     async def read(self, groups: Mapping[str, list[str]]) -> list[Position]:
         """Where these groups stand, on the topics given for them and wherever they committed."""

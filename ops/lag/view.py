@@ -47,6 +47,17 @@ class Windows:
         return self._windows[position[:3]]
 
 
+def behind(positions: Sequence[Position], windows: Windows) -> list[Position]:
+    """Those with something not finished, lately or now, and those with records and no commit."""
+    return [one for one in positions if _is_behind(windows.of(one))]
+
+
+def _is_behind(window: Sequence[Sample]) -> bool:
+    newest = window[-1]
+    is_untouched = newest.committed is None and newest.end > newest.start
+    return is_untouched or any(sample.lag for sample in window)
+
+
 def as_json(positions: Sequence[Position], windows: Windows) -> list[dict[str, Any]]:
     """All that is known, a document for each partition."""
     return [_one_as_json(one, windows.of(one)) for one in positions]
@@ -69,19 +80,32 @@ def _one_as_json(one: Position, window: Sequence[Sample]) -> dict[str, Any]:
 
 
 def drawn(
-    positions: Sequence[Position], windows: Windows, *, with_lines: bool = False
+    positions: Sequence[Position],
+    windows: Windows,
+    *,
+    with_lines: bool = False,
+    only_behind: bool = False,
 ) -> RenderableType:
     """A table for each group; `with_lines`: the lag of the window as a sparkline."""
     groups: dict[str, list[Position]] = {}
     for one in positions:
         groups.setdefault(one.group, []).append(one)
-    tables = [_table(group, some, windows, with_lines) for group, some in groups.items()]
+    tables = list[RenderableType]()
+    for some in groups.values():
+        tables.append(_head(some))
+        rows = behind(some, windows) if only_behind else some
+        tables += [_table(rows, windows, with_lines)] if rows else []
     return Group(*tables) if tables else Text("No group has anything to read.")
 
 
-def _table(
-    group: str, positions: Sequence[Position], windows: Windows, with_lines: bool
-) -> RenderableType:
+def _head(positions: Sequence[Position]) -> Text:
+    group, members = shown(positions[0].group), positions[0].members
+    total = sum(one.sample.lag or 0 for one in positions)
+    counted = f"{members} member{'' if members == 1 else 's'}, {total:,} behind"
+    return Text(f"{group}: {counted}", style="bold")
+
+
+def _table(positions: Sequence[Position], windows: Windows, with_lines: bool) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("topic")
     for name in ("partition", "committed", "end", "lag", "seconds", "a second"):
@@ -91,10 +115,7 @@ def _table(
         table.add_column("lag lately")
     for one in positions:
         table.add_row(*_cells(one, windows.of(one), with_lines))
-    members = positions[0].members
-    total = sum(one.sample.lag or 0 for one in positions)
-    head = f"{shown(group)}: {members} member{'' if members == 1 else 's'}, {total:,} behind"
-    return Group(Text(head, style="bold"), table)
+    return table
 
 
 def _cells(one: Position, window: Sequence[Sample], with_lines: bool) -> list[str | Text]:

@@ -316,20 +316,23 @@ def _draw(plot: Path | None, tallies: dict[str, Tally]) -> None:
 def _save(source: Source, file: Path, *, is_test: bool) -> None:
     if is_test and file.suffix != regression.STRETCH:
         raise Failure(f"{file}: a test's name ends in {regression.STRETCH}.")
-    count = asyncio.run(_write(source, file))
-    click.echo(f"{count:,} records saved to {file}.")
+    count, before = asyncio.run(_write(source, file))
+    led = f", and {before:,} before them that led to what the filter knew" if before else ""
+    click.echo(f"{count:,} records saved to {file}{led}.")
     if is_test:
         click.echo(f"What is decided on them today: {regression.keep(file)}.")
 
 
-async def _write(source: Source, file: Path) -> int:
+async def _write(source: Source, file: Path) -> tuple[int, int]:
+    """How many are of the stretch, and how many came before it."""
+    since, count, before = source.head.since, 0, 0
     with files.write(file, source.head) as target:
-        count = 0
         async for record in source.known():
             files.add(target, [record])
         async for batch in source.batches():
             count += files.add(target, batch)
-    return count
+            before += sum(is_before(record, since) for record in batch)
+    return count - before, before
 
 
 def _publish(

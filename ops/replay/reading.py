@@ -160,7 +160,7 @@ class _Reader:
         """Compaction and transactions leave offsets without a record."""
         for one in partitions:
             position = await self._consumer.position(one)
-            self.done += position - self._positions[one]
+            self.done += max(min(position, self._ends[one]) - self._positions[one], 0)
             self._positions[one] = position
 
     def _take_in(self, found: Mapping[TopicPartition, list[Any]]) -> None:

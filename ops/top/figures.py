@@ -22,6 +22,8 @@ _SNAPSHOTS = "rollcall_snapshots_total"
 _REQUESTS = "rollcall_letta_requests_total"
 _LATENCY = "rollcall_letta_request_seconds"
 _FRESHNESS = "rollcall_memory_freshness_seconds"
+_ERRORS = "rollcall_errors_total"
+_ROLES = ("splitter", "filter", "writer")
 _BREAKER = {0: "closed", 1: "half-open", 2: "open"}
 _UNTAKEN = frozenset({"dead_letter", "disabled"})
 """Snapshots that the direct integration would not have written either."""
@@ -84,7 +86,8 @@ class Figures(NamedTuple):
     results: dict[str, float]
     letta: list[Operation]
     saved: float | None
-    """Share of the direct integration's requests that were not sent; None without a snapshot."""
+    """Share of the direct integration's requests that were not sent; None without a snapshot, and
+    while a breaker is not closed: what waits is not saved."""
     freshness: Freshness
     writer: list[Standing]
     troubles: list[Trouble]
@@ -93,6 +96,7 @@ class Figures(NamedTuple):
 def figures(grown: Growth, pages: Iterable[Page]) -> Figures:
     """Of the time of `grown`, and of the newest pages."""
     found = list(pages)
+    writer = _standings([page.gauges for page in found])
     return Figures(
         seconds=grown.seconds,
         worlds=grown.rates("rollcall_world_snapshots_total", "outcome"),
@@ -100,22 +104,17 @@ def figures(grown: Growth, pages: Iterable[Page]) -> Figures:
         commands=grown.rates("rollcall_decisions_total", "reason"),
         results=grown.rates("rollcall_results_total", "outcome"),
         letta=_operations(grown),
-        saved=_saved(grown),
+        saved=_saved(grown) if all(one.breaker == _BREAKER[0] for one in writer) else None,
         freshness=_freshness(grown.counters),
-        writer=_standings([page.gauges for page in found]),
+        writer=writer,
         troubles=_troubles(grown.counters, added_up(page.counters for page in found)),
     )
 
 
 def role_of(page: Page) -> str:
-    """Whose page it is, by what it counts; empty where it has counted nothing yet."""
-    names = {name for name, _ in (*page.counters, *page.gauges)}
-    told = {
-        "writer": "rollcall_write_queue",
-        "filter": "rollcall_table_entries",
-        "splitter": "rollcall_world_snapshots_total",
-    }
-    return next((role for role, name in told.items() if name in names), "")
+    """Whose page it is, by the stages whose errors it counts from its start; empty if nobody's."""
+    stages = {dict(labels).get("stage") for name, labels in page.counters if name == _ERRORS}
+    return next((role for role in _ROLES if role in stages), "")
 
 
 def _operations(grown: Growth) -> list[Operation]:

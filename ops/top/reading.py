@@ -87,10 +87,11 @@ class Watcher:
 
     async def look(self) -> Sight:
         """How things stand now."""
+        asked_at = time.monotonic()  # the lag may take far longer than the pages
         answers, (positions, why_not) = await asyncio.gather(self.scraper.look(), self._positions())
         self.npcs.take_commits(self._commits(positions))
         pages = {url: page for url, page in answers.items() if isinstance(page, Page)}
-        grown, now = self._since(Look(time.monotonic(), pages)), time.time()
+        grown, now = self._since(Look(asked_at, pages)), time.time()
         is_known = self.follower.has_caught_up.is_set()
         return Sight(
             at=now,

@@ -12,7 +12,7 @@ PERIOD = 60.0
 """Seconds for which a verification counts."""
 
 _LOOKS = frozenset({Reason.STALE, Reason.FORCE_REFRESH})
-_RIGHT = frozenset({Outcome.UNCHANGED, Outcome.REPAIRED})
+_RIGHT = frozenset({Outcome.UNCHANGED, Outcome.APPLIED, Outcome.REPAIRED})
 
 
 class Confirmed(Recent[int]):

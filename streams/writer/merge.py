@@ -81,6 +81,8 @@ class Rendered:
     """The NPC's part of `value`: a write-back may take some of it; see `recall`."""
     replaced: tuple[str, ...] = ()
     """Hashes of the texts that our last writes replaced, newest last; see `recall`."""
+    has_settled: bool = False
+    """Nobody changed the block, and all that is new is that its NPC is on the way no more."""
     is_base_news: bool = False
     """The value stands already, and the game has come to say what it says: under the policy `npc`
     the next merge must know, or it would take a later change of the game's for none."""

@@ -3,7 +3,8 @@
 outcome     the NPC's memory                                           Letta
 ----------  ---------------------------------------------------------  ----------------------------
 applied     is as the command says; something had to be written        read, and written
-repaired    the same, and the command was a verification               read, and written
+repaired    the same, and the command was a verification that found    read, and written
+            more to do than that an NPC on the way stands by now
 unchanged   was so already                                             read
 outdated    holds something newer                                      read, or not asked at all
 superseded  will be as a newer command says                            not asked, or not long enough
@@ -26,6 +27,8 @@ class Effort:
     """Labels written."""
     conflicts: dict[str, Conflict] = field(default_factory=dict)
     """By path; the last account of each counts."""
+    has_mended: bool = False
+    """Something written was more than what time itself brings."""
     has_rivals: bool = False
     """Older commands for the NPC came to no end here: another worker may have one in its hands."""
     is_doubtful: bool = False
@@ -35,9 +38,10 @@ class Effort:
         """One request more; in the form a store tells its listeners."""
         self.calls += 1
 
-    def wrote(self, label: str, conflicts: tuple[Conflict, ...]) -> None:
+    def wrote(self, label: str, conflicts: tuple[Conflict, ...], *, is_mended: bool = True) -> None:
         """One block more."""
         self.blocks[label] = None
+        self.has_mended |= is_mended
         self.met(conflicts)
 
     def met(self, conflicts: tuple[Conflict, ...]) -> None:
@@ -49,7 +53,8 @@ def outcome_of(command: UpdateCommand, effort: Effort) -> Outcome:
     """How a command ended that nothing stood in the way of."""
     if not effort.blocks:
         return Outcome.UNCHANGED
-    return Outcome.REPAIRED if command.reason is Reason.VERIFY else Outcome.APPLIED
+    is_repair = command.reason is Reason.VERIFY and effort.has_mended
+    return Outcome.REPAIRED if is_repair else Outcome.APPLIED
 
 
 def result(

@@ -269,7 +269,7 @@ async def _write(plan: _Plan, work: _Work, store: BlockStore) -> bool:
             await _create(kind, wanted, metadata, work, store)
         else:
             await store.write(block.id, wanted.value, metadata)
-    work.effort.wrote(kind.label, wanted.conflicts)
+    work.effort.wrote(kind.label, wanted.conflicts, is_mended=not wanted.has_settled)
     return True
 
 

@@ -28,7 +28,7 @@ from streams.writer.document import UNSORTED, Document, read, render
 from streams.writer.merge import Claim, Judge, Rendered, conflict_over, is_base_news, npc_part
 from streams.writer.recall import own_part, recalled
 from streams.writer.rules import DEFAULT_RULES, Rules
-from streams.writer.stamp import UNSTAMPED, Stamp, is_replaced, with_replaced
+from streams.writer.stamp import UNSTAMPED, Stamp, is_edited, is_replaced, with_replaced
 from topics.models import Conflict, Desired
 from topics.text import ACTION_LIMIT, DESCRIPTION_LIMIT, NAME_LIMIT, fold
 
@@ -103,10 +103,18 @@ def status_document(
         conflicts=_conflicts(claims, shown, judge) if stamp.base is not None else (),
         kept={name: facts[name] for name in kept},
         before=judge.remembers(facts),
+        has_settled=_has_settled(theirs, stamp, ours),
         is_base_news=is_same and is_base_news(rules.policy, stamp.base, ours),
         own=own_part(document, FIELDS),
         replaced=with_replaced(theirs, stamp),
     )
+
+
+def _has_settled(theirs: str, stamp: Stamp, ours: Mapping[str, str]) -> bool:
+    if stamp.base is None or is_edited(theirs, stamp):
+        return False
+    before = _texts(stamp.base)
+    return [name for name in FIELDS if before.get(name) != ours[name]] == [MOVEMENT]
 
 
 def _judge(theirs: str, policy: ConflictPolicy, found: Document, stamp: Stamp) -> Judge:

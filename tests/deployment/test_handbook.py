@@ -42,7 +42,8 @@ def test_a_command_that_is_shown_parses(
     line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    (tmp_path / "snapshots.ndjson").touch()
+    for there in ("snapshots.ndjson", "game.ndjson"):
+        (tmp_path / there).touch()
     monkeypatch.chdir(tmp_path)
 
     assert parsed(words(line)).command_path

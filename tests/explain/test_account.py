@@ -31,6 +31,7 @@ class Story:
         self.seen: list[Seen] = []
         self.commands: list[UpdateCommand] = []
         self.letters: dict[tuple[str, int, int], str] = {}
+        self.verified: list[UpdateResult] = []
         self.offsets = itertools.count()
 
     def see(self, one: Snapshot) -> None:
@@ -48,7 +49,8 @@ class Story:
         policy: Policy | None = None,
     ) -> list[Account]:
         commands = self.commands if commands is None else commands
-        results = {one.command_id: applied(one) for one in commands}
+        pushed = [one for one in commands if one.reason is not Reason.VERIFY]
+        results = [*map(applied, pushed), *self.verified]
         world = World(roster(*entries), PLACES, players())
         evidence = Evidence(self.seen, commands, results, self.letters, world)
         return list(accounts(evidence, policy or Policy()))
@@ -101,6 +103,48 @@ def test_why_nothing_was_sent_is_told_in_seconds() -> None:
         "nothing differs; 3.0 s after the one before (stale after 30 s), 15.0 s after the last push"
         " (refresh after 300 s)"
     ) == told.why
+
+
+def test_what_the_filter_knew_is_known_from_a_command_long_before_the_first_snapshot() -> None:
+    told = story((0, (ALICE,)), (3, (ALICE,)), (6, (ALICE,)), (9, (ALICE, BOB)))
+    del told.seen[0]
+
+    found = told.accounts()
+
+    assert [Fate.UNKNOWN, Fate.SUPPRESSED, Fate.SENT] == [one.fate for one in found]
+    assert "3.0 s after the one before" in found[1].why
+    assert "6.0 s after the last push" in found[1].why
+
+
+def test_one_snapshot_that_other_settings_held_back_explains_those_after_it() -> None:
+    told = story((0, (ALICE,)), (20, (ALICE,)), (23, (ALICE,)))
+
+    found = told.accounts(policy=Policy(stale_data_threshold=5))
+
+    assert [Fate.SENT, Fate.UNEXPLAINED, Fate.SUPPRESSED] == [one.fate for one in found]
+
+
+def test_a_verification_of_a_state_does_not_end_the_command_that_led_to_it() -> None:
+    told = story((0, (ALICE,)))
+    for number, outcome in ((1, Outcome.REPAIRED), (2, Outcome.UNCHANGED)):
+        verify = msgspec.structs.replace(
+            told.commands[0],
+            reason=Reason.VERIFY,
+            observed_at=NOON + 3,
+            issued_at=NOON + 10 * number,
+        )
+        told.verified.append(
+            msgspec.structs.replace(
+                applied(verify), outcome=outcome, finished_at=verify.issued_at + 1
+            )
+        )
+        told.commands.append(verify)
+
+    [account] = told.accounts()
+
+    assert account.sent is not None
+    ended = [one.result and one.result.outcome for one in (account.sent, *account.later)]
+    assert [Outcome.APPLIED, Outcome.REPAIRED, Outcome.UNCHANGED] == ended
 
 
 def test_other_settings_than_those_of_then_are_noticed() -> None:

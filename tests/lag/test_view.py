@@ -5,9 +5,9 @@ from prometheus_client import generate_latest
 from rich.console import Console
 
 from ops.lag.exporter import LagCollector, registry_of
-from ops.lag.reading import Position
+from ops.lag.reading import Position, matching
 from ops.lag.verdict import Sample
-from ops.lag.view import Windows, above, as_json, drawn, sparkline
+from ops.lag.view import Windows, above, as_json, behind, drawn, sparkline
 
 
 def position(
@@ -67,6 +67,39 @@ def test_a_table_has_a_line_for_each_partition() -> None:
     assert "writer: 2 members, 28 behind" in text
     assert "WARN" in text
     assert "▃█" in text
+
+
+def test_only_partitions_with_any_lag_are_told_of_on_request() -> None:
+    done, lately, untouched = position(20, 20, 0.0), position(20, 20, 0.0), position(None, 7, None)
+    done, lately = done._replace(partition=0), lately._replace(partition=1)
+    empty, untouched = (
+        position(None, 0, None)._replace(partition=2),
+        untouched._replace(partition=4),
+    )
+    windows = Windows(10)
+    windows.add([done, position(18, 20, 1.0)._replace(partition=1)])
+    windows.add([done, lately, empty, untouched, NOW])
+
+    found = behind([done, lately, empty, NOW, untouched], windows)
+
+    assert [1, 3, 4] == [one.partition for one in found]
+
+
+def test_a_group_without_lag_is_still_named_where_only_lag_is_told_of() -> None:
+    done = position(20, 20, 0.0)
+    console = Console(width=120, record=True, file=io.StringIO())
+
+    console.print(drawn([done], seen(done), only_behind=True))
+
+    assert "writer: 2 members, 0 behind\n" == console.export_text()
+
+
+def test_a_group_is_found_with_the_prefix_of_its_game_or_without_it() -> None:
+    names = ["a-rollcall-filter", "b-rollcall-filter", "a-other"]
+
+    found = [matching(names, pattern, "a-") for pattern in ("rollcall-*", "a-*", "c-*")]
+
+    assert [{"a-rollcall-filter"}, {"a-rollcall-filter", "a-other"}, set()] == found
 
 
 def test_names_of_other_people_cannot_act_on_the_terminal() -> None:

@@ -7,18 +7,22 @@ import random
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
+from ops.demo.command import kept_lines, new_stage
 from ops.demo.game import Record, Truth, World
 from ops.demo.notes import Note, Notebook, first_memory, with_note
 from ops.demo.play import Play, Told, timeline
 from ops.demo.scrape import Counts, add
 from ops.demo.scribe import Scribe
+from ops.demo.servers import Servers
 from ops.demo.summary import caches_of, latency_of, letta_faults_of, percentile
 from ops.demo.town import build_town
 from ops.demo.watch import Tally
-from ops.demo.workers import last_line, peak_memory
+from ops.demo.workers import WorkerProcess, last_line, peak_memory
+from streams.settings import Mode
 from topics.models import Desired, Outcome, Reason, Source, UpdateCommand, UpdateResult
 
 PAGE = """\
@@ -35,6 +39,19 @@ rollcall_cache_requests_total{cache="players",result="miss"} 1.0
 
 def truth(npc_id: str = "npc-1", at: float = 3.0, *members: str) -> Truth:
     return Truth(npc_id, at, members, "market", (0.0, 0.0, 0.0), "idle")
+
+
+def test_what_a_kept_demo_tells_leads_to_its_metrics_and_its_end(tmp_path: Path) -> None:
+    town = build_town(1, 1)
+    servers = Servers("kafka://127.0.0.1:9", "http://127.0.0.1:9", "", tmp_path)
+    stage = new_stage("demo-1", town, Mode.CACHED, servers)
+    stage.workers = [WorkerProcess("filter", Mock(pid=7), 9101, tmp_path / "filter.log")]
+
+    lines = kept_lines(stage)
+
+    assert "  export ROLLCALL_TOPIC_PREFIX=demo-1-" in lines
+    assert "  rollcall top --metrics 127.0.0.1:9101" in lines
+    assert lines[-1].endswith("kill 7")
 
 
 # ---- what NPCs write

@@ -22,6 +22,7 @@ from tests.writer.commands import ALICE, BOB, GRETA, NOON, command, desired
 from topics.models import (
     Conflict,
     Desired,
+    Editor,
     Member,
     Outcome,
     Reason,
@@ -421,6 +422,42 @@ def test_changes_are_told_in_signs_and_words() -> None:
     ] == lines
 
 
+@pytest.mark.parametrize(
+    ("base", "theirs", "kept", "by", "told"),
+    [
+        ("Inn", "moon", "Mill", Editor.OTHER, 'somebody had made "moon" of "Inn"; "Mill" was kept'),
+        (None, "Bob", None, None, 'somebody had put "Bob" there; it is not there now'),
+        ("Bob", None, "Bob", Editor.OTHER, 'somebody had taken "Bob" out; "Bob" was kept'),
+        (
+            "Inn",
+            "Mill",
+            "Inn",
+            Editor.AGENT,
+            'a write-back, it seems, had made "Mill" of "Inn"; "Inn" was kept',
+        ),
+    ],
+)
+def test_a_conflict_tells_who_did_what_and_what_stands_now(
+    base: str | None, theirs: str | None, kept: str | None, by: Editor | None, told: str
+) -> None:
+    said = step(1, ALICE)
+    conflict = Conflict(path="a field", base=base, ours=kept, theirs=theirs, kept=kept, by=by)
+    found = timeline([said], [result(said.command, conflicts=(conflict,))])
+
+    lines = plain(found.entries[0])
+
+    assert f"  ! a field: {told}" == lines[-1]
+
+
+def test_who_was_put_into_a_block_by_somebody_did_not_join() -> None:
+    edits = (Change(Kind.JOINED, member=BOB), Change(Kind.LEFT, member=ALICE))
+    there = Standing("group_members", Verdict.EDITED, changes=edits)
+
+    lines = [line.plain for line in live_lines(Live("agent-1", (there,)), UNKNOWN)]
+
+    assert ["    ! Bob (1002) was put there", "    ! Alice (1001) was taken out"] == lines[2:]
+
+
 def test_nothing_in_a_record_acts_on_a_terminal() -> None:
     said = step(1, ALICE)
     conflict = Conflict(path="\x1b[2J", base=None, ours="", theirs="\x1b]0;x\x07", kept="\u202e")
@@ -464,7 +501,7 @@ def test_what_stands_in_letta_is_told_in_words() -> None:
         "    + Alice (1001) joined: tall, red scarf",
         "    - Bob (1002) left",
         f"  status         edited since rollcall wrote it, {SEEN}; the game's part, too",
-        '    ~ location "the moon", before "Market Square"',
+        '    ! location "the moon", before "Market Square"',
         '    the NPC\'s own  mood: "low"',
     ] == lines
 

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from ops.cli import main
 from ops.records import records
+from ops.replay.reading import Wanted, stretch
 from ops.replay.regression import decided
 from ops.replay.republish import MARK
 from ops.tables import admin_client
@@ -89,6 +90,28 @@ def test_an_export_decides_what_the_topic_does(tmp_path: Path) -> None:
     assert replay().stdout == replay("--import", str(file)).stdout
 
 
+def test_an_export_tells_what_is_of_the_stretch_and_what_came_before_it(
+    played: KafkaConnection, tmp_path: Path
+) -> None:
+    times = sorted(record.timestamp for record in asyncio.run(_all(played, NPC_SNAPSHOTS)))
+    since = times[len(times) // 2]
+    before = sum(at < since for at in times)
+
+    saved = replay("--since", f"{since / 1000:.3f}", "--export", str(tmp_path / "bug.ndjson"))
+
+    assert f"{len(times) - before} records saved" in saved.stdout
+    assert not before or f"and {before} before them" in saved.stdout
+
+
+def test_the_progress_of_a_part_of_a_topic_ends_where_the_part_does(
+    played: KafkaConnection,
+) -> None:
+    progress = asyncio.run(_progress(played, dict.fromkeys(range(8), (0, 2))))
+
+    done, total = progress[-1]
+    assert done == total
+
+
 @pytest.mark.usefixtures("played")
 def test_a_stretch_is_kept_as_a_test_by_one_command(tmp_path: Path) -> None:
     file = tmp_path / "walks.ndjson"
@@ -156,6 +179,16 @@ def test_wrong_use_is_a_usage_error(arguments: list[str]) -> None:
 async def _make(connection: KafkaConnection, name: str) -> None:
     async with admin_client(connection) as admin:
         await admin.create_topics([NewTopic(connection.topic(name), 2, 1)])
+
+
+async def _progress(
+    connection: KafkaConnection, offsets: dict[int, tuple[int, int]]
+) -> list[tuple[int, int]]:
+    told: list[tuple[int, int]] = []
+    wanted = Wanted(NPC_SNAPSHOTS, offsets=offsets)
+    async for _ in stretch(connection, wanted, lambda done, total: told.append((done, total))):
+        pass
+    return told
 
 
 async def _all(connection: KafkaConnection, name: str) -> list[Any]:

@@ -51,6 +51,14 @@ def test_saved_is_what_direct_mode_would_have_sent_beyond_what_was_sent() -> Non
     assert 0.75 == between(Metrics(), after).saved
 
 
+def test_while_letta_is_away_nothing_is_saved() -> None:
+    after = Metrics()
+    after.snapshots.labels(outcome="suppressed").inc(4)
+    show_queue(after, "1", waiting=3, age=9.0, breaker=2)
+
+    assert between(Metrics(), after).saved is None
+
+
 def test_without_a_snapshot_nothing_is_known_to_be_saved() -> None:
     after = Metrics()
     count_requests(after, "read", "200", 0.01)
@@ -104,12 +112,12 @@ def test_troubles_are_told_in_all_and_lately() -> None:
     assert [Trouble("writer", 2, 2, 4, 1)] == found
 
 
-def test_a_page_tells_whose_it_is_once_it_has_counted_something() -> None:
-    writer, filtering, splitter = Metrics(), Metrics(), Metrics()
-    show_queue(writer, "1", waiting=0, age=0.0, breaker=0)
-    filtering.table_entries.labels(table="groups").set(1)
-    splitter.worlds.labels(outcome="split").inc()
+def test_a_page_tells_whose_it_is_before_it_has_counted_anything() -> None:
+    pages = [Metrics() for _ in range(4)]
+    pages[0].begin_stages(["writer"])
+    pages[1].begin_stages(["filter", "npc-roster"])
+    pages[2].begin_stages(["splitter"])
 
-    pages = map(page, (writer, filtering, splitter, Metrics()))
+    roles = [role_of(page(one)) for one in pages]
 
-    assert ["writer", "filter", "splitter", ""] == [role_of(one) for one in pages]
+    assert ["writer", "filter", "splitter", ""] == roles

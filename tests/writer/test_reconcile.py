@@ -279,6 +279,34 @@ async def test_a_verification_that_had_to_write_is_a_repair(
     assert result.outcome is Outcome.REPAIRED
 
 
+async def test_a_verification_that_finds_who_walked_standing_repairs_nothing(
+    fake: FakeLetta, letta: LettaStore
+) -> None:
+    agent_id = await settled(fake, letta, ALICE)
+    moved = command(ALICE, location="Inn", observed_at=NOON + 3, offset=11)
+    await reconcile(moved, agent_id, letta, now)
+    verify = command(ALICE, location="Inn", reason=Reason.VERIFY, observed_at=NOON + 6, offset=11)
+
+    result = await reconcile(verify, agent_id, letta, now)
+
+    assert (Outcome.APPLIED, ("status",)) == (result.outcome, result.blocks)
+    assert "stationary" == value(fake, agent_id, "status")["movement_state"]
+
+
+async def test_a_verification_of_who_walked_is_a_repair_where_somebody_edited(
+    fake: FakeLetta, letta: LettaStore
+) -> None:
+    agent_id = await settled(fake, letta, ALICE)
+    moved = command(ALICE, location="Inn", observed_at=NOON + 3, offset=11)
+    await reconcile(moved, agent_id, letta, now)
+    fake.block(agent_id, "status")["value"] = "{}"
+    verify = command(ALICE, location="Inn", reason=Reason.VERIFY, observed_at=NOON + 6, offset=11)
+
+    result = await reconcile(verify, agent_id, letta, now)
+
+    assert Outcome.REPAIRED is result.outcome
+
+
 async def test_an_agent_that_is_gone_is_missing(letta: LettaStore) -> None:
     with pytest.raises(AgentMissingError):
         await reconcile(command(ALICE), "agent-none", letta, now)
