@@ -152,10 +152,12 @@ class GroupFilter:
         """A record was decided from this state; the next that tells the same need not be."""
         after = seen.state or state
         is_settled = seen.command is not None or seen.held is Held.UNCHANGED
-        if after and is_settled and snapshot.npc_id not in self._pending:
-            since = self._since(snapshot, after)
-            if since is not None:
-                self._standing.draw(key, value, snapshot, since)
+        is_settled = is_settled and snapshot.npc_id not in self._pending
+        since = self._since(snapshot, after) if after and is_settled else None
+        if since is None:
+            self._standing.erase(key)
+        else:
+            self._standing.draw(key, value, snapshot, since)
 
     def _since(self, snapshot: Snapshot, state: GroupState) -> Since | None:
         """None for an NPC whose every gap counts, or with somebody who is looked up each time."""

@@ -214,6 +214,12 @@ class Standing:
         if (told := _told(snapshot)) != stand.told:
             stand.told = tuple(map(sys.intern, told))
 
+    def erase(self, key: bytes) -> None:
+        """The next record is decided, whatever it says."""
+        stand = self._stands.get(key)
+        if stand:
+            stand.drawn = None
+
     def keep_players(self) -> None:
         """Note of the players who stand somewhere when they were seen last."""
         for stand in self._stands.values():

@@ -191,6 +191,7 @@ def shown(side: Side, *times: float) -> list[object]:
 SCHEDULES: list[tuple[Policy, tuple[float, ...], int]] = [
     (Policy(), (0, 3, 6), 2),
     (Policy(), (0, 3, 6, 6), 2),  # the same record again
+    (Policy(), (0, 1, 12, 13), 1),  # a gap that is learned from, with nothing else due
     (Policy(), (0, 3, 6, 17, 20, 23), 3),  # a gap that is learned from, and shorter ones
     (Policy(), tuple(range(0, 340, 3)), 91),  # a refresh
     (Policy(staleness=Staleness.SEED), tuple(range(0, 100, 3)), 24),
@@ -372,3 +373,12 @@ def test_who_has_no_place_is_where_its_position_says() -> None:
         side.take("npc-1", told, NOON + at, at)
 
     assert side.recognised == 0
+
+
+def test_of_two_positions_neither_is_left_out() -> None:
+    value = record(observed_at=5, more={"position": [1, 2, 3]}, position=[1, 2, 3])
+
+    drawn = outline(value, with_place=False)
+
+    assert drawn is not None
+    assert 0 == drawn.gap
