@@ -200,6 +200,7 @@ class Standing:
 
     def clear(self) -> None:
         """Partitions moved."""
+        self.keep_players()
         self._stands.clear()
 
     def draw(self, key: bytes, value: bytes, snapshot: Snapshot, since: Since) -> None:
