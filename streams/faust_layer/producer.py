@@ -1,6 +1,6 @@
 """A producer whose retries neither repeat nor reorder records, and that sends many at once."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka.errors import KafkaError
@@ -11,6 +11,10 @@ from topics.producer import Producer
 
 BATCH_BYTES = 256 * 1024
 """Bytes of a producer batch; the broker takes 1 MiB."""
+
+
+FEW = 10
+"""Records of one partition that are no batch of their own."""
 
 
 class Outgoing(NamedTuple):
@@ -38,20 +42,44 @@ class BatchProducer(driver.Producer):
         except KafkaError as error:
             raise ProducerSendError(f"{topic} is not known: {error!r}") from error
 
-    async def send_many(self, topic: str, partition: int, records: Iterable[Outgoing]) -> list[Any]:
-        """Hand over records of one partition, in order; one future for each producer batch."""
-        producer, handed_over = self._ensure_producer(), list[Any]()
-        builder = producer.create_batch()
+    async def send_many(self, topic: str, partition: int, records: Sequence[Outgoing]) -> list[Any]:
+        """Hand over records of one partition, in order; futures that say when all are delivered.
+
+        A few go the way of single records, where those of many callers share a batch: a batch of
+        one's own waits until the one before has left, and those who wait together may wait long.
+        """
+        send = self._send_each if len(records) <= FEW else self._send_batches
         try:
-            for record in records:
-                if not _appended(builder, record):
-                    handed_over.append(await self._sent(builder, topic, partition))
-                    builder = producer.create_batch()
-                    _appended(builder, record)
-            if builder.record_count():
-                handed_over.append(await self._sent(builder, topic, partition))
+            return await send(topic, partition, records)
         except KafkaError as error:
             raise ProducerSendError(f"Error while sending: {error!r}") from error
+
+    async def _send_each(
+        self, topic: str, partition: int, records: Sequence[Outgoing]
+    ) -> list[Any]:
+        producer = self._ensure_producer()
+        return [
+            await producer.send(
+                topic,
+                record.value,
+                key=record.key,
+                partition=partition,
+                headers=list(record.headers),
+            )
+            for record in records
+        ]
+
+    async def _send_batches(
+        self, topic: str, partition: int, records: Sequence[Outgoing]
+    ) -> list[Any]:
+        producer, handed_over = self._ensure_producer(), list[Any]()
+        builder = producer.create_batch()
+        for record in records:
+            if not _appended(builder, record):
+                handed_over.append(await self._sent(builder, topic, partition))
+                builder = producer.create_batch()
+                _appended(builder, record)
+        handed_over.append(await self._sent(builder, topic, partition))
         return handed_over
 
     async def _sent(self, builder: Any, topic: str, partition: int) -> Any:

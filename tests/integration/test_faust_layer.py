@@ -19,7 +19,7 @@ from streams.faust_layer import consumer as fetching
 from streams.faust_layer.batch import Batch
 from streams.faust_layer.channels import BatchTable, BatchTopic, raw_table, raw_topic
 from streams.faust_layer.consumer import BatchConsumer
-from streams.faust_layer.producer import BATCH_BYTES, BatchProducer, Outgoing
+from streams.faust_layer.producer import BATCH_BYTES, FEW, BatchProducer, Outgoing
 from streams.settings import Settings
 from streams.topology import Role, new_app
 from topics.connection import KafkaConnection
@@ -351,7 +351,7 @@ async def test_many_records_go_out_in_batches_in_their_order(
 
     monkeypatch.setattr(producer, "_producer", Client())
     large = [b"%d" % number * (BATCH_BYTES // 2 + 1) for number in range(2)]
-    values = [b"a", *large, b"x" * (2 * BATCH_BYTES), b"b"]
+    values = [b"a", *large, b"x" * (2 * BATCH_BYTES), *[b"b"] * FEW]
 
     handed_over = await producer.send_many("t-x", 5, [Outgoing(b"k", one) for one in values])
 
@@ -396,3 +396,23 @@ def test_the_places_that_tell_ownership_are_there(app: faust.App) -> None:
     assignment._assignment.actives[table.changelog_topic.get_topic_name()] = [3]
     assert layer.owns(app, table, 3)
     assert layer.generation_of(app) == 0
+
+
+async def test_a_few_records_share_batches_with_those_of_others(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[Any, ...]] = []
+    producer: Any = app.producer_transport.create_producer()
+
+    class Client:
+        async def send(self, topic: str, value: bytes, **options: Any) -> str:
+            sent.append((topic, value, options["partition"], options["headers"]))
+            return f"delivery {len(sent)}"
+
+    monkeypatch.setattr(producer, "_producer", Client())
+    records = [Outgoing(b"k", b"%d" % at, [("trace", b"x")]) for at in range(FEW)]
+
+    handed_over = await producer.send_many("t-x", 5, records)
+
+    assert [("t-x", b"%d" % at, 5, [("trace", b"x")]) for at in range(FEW)] == sent
+    assert [f"delivery {at + 1}" for at in range(FEW)] == handed_over
