@@ -62,7 +62,7 @@ def new_app(
         web_enabled=False,
         **layer.SETTINGS,
     )
-    layer.install(app)
+    layer.install(app, is_patient=role is Role.FILTER)
     return app
 
 

@@ -28,11 +28,17 @@ class BatchTransport(driver.Transport):
 
     Consumer = BatchConsumer
     Producer = BatchProducer
+    is_patient = False
+    """Whether a fetch waits a little for more records."""
 
 
-def install(app: faust.App) -> None:
-    """Put the layer into an app that was made with `SETTINGS` and has not started yet."""
+def install(app: faust.App, *, is_patient: bool) -> None:
+    """Put the layer into an app that was made with `SETTINGS` and has not started yet.
+
+    `is_patient`: a fetch waits a little for more, which spares a busy consumer most of its work.
+    """
     app.transport = BatchTransport(app.conf.broker_consumer, app)
+    app.transport.is_patient = is_patient
     app.producer_transport = BatchTransport(app.conf.broker_producer, app)
     _connect(app.on_rebalance_complete, lambda: app.consumer.stop_flow())
     app.boot_strategy.enable_web = False

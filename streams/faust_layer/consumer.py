@@ -16,7 +16,7 @@ from mode.utils.futures import notify
 from streams.faust_layer.batch import Batch
 
 FETCH_BYTES = 16 * 1024
-"""Bytes for which a fetch waits, so that a busy topic is not read a few records at a time."""
+"""Bytes for which a patient consumer waits, so that a busy topic is not read record by record."""
 
 FETCH_WAIT = 0.02
 """Seconds that a fetch waits for them: how much later a record of a quiet topic is read."""
@@ -27,6 +27,8 @@ class BatchThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         client = super()._create_worker_consumer(transport)
+        if not transport.is_patient:
+            return client
         client._fetch_min_bytes = FETCH_BYTES  # noqa: SLF001 - Faust passes neither on
         client._fetch_max_wait_ms = int(FETCH_WAIT * 1000)  # noqa: SLF001 - as above
         return client

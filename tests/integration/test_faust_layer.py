@@ -262,6 +262,10 @@ async def test_a_fetch_waits_for_a_few_records_more(app: faust.App) -> None:
 
     assert client._fetch_min_bytes == fetching.FETCH_BYTES
     assert client._fetch_max_wait_ms == fetching.FETCH_WAIT * 1000
+    transport: Any = app.transport
+    transport.is_patient = False
+    other = consumer._new_consumer_thread()._create_worker_consumer(transport)
+    assert other._fetch_min_bytes == 1
     source = inspect.getsource(AIOKafkaConsumer.start)
     assert "fetch_min_bytes=self._fetch_min_bytes" in source
     assert "fetch_max_wait_ms=self._fetch_max_wait_ms" in source
