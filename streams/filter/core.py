@@ -100,11 +100,18 @@ class GroupFilter:
         settle: float = 0.0,
         max_members: int = 100,
         npcs: Callable[[], int] = lambda: 1,
+        store_after: float | None = None,
     ) -> None:
-        """`npcs`: how many there are; forced refreshes are paced by it."""
+        """`npcs`: how many there are; forced refreshes are paced by it.
+
+        `store_after`: seconds after which a state is stored again because it still holds; None:
+        half the stale threshold. It changes no decision, as long as what is in memory lasts.
+        """
         self._world, self._npcs = world, npcs
         self._policy = policy
         self._settle = settle
+        half = policy.stale_data_threshold / 2
+        self._store_after = half if store_after is None else store_after
         self._max_members = max_members
         self._cadence = Cadence(policy.stale_data_threshold, policy.force_refresh_interval)
         self._pace = Pace(policy.force_refresh_interval)
@@ -171,7 +178,7 @@ class GroupFilter:
     def _next_due(self, snapshot: Snapshot, state: GroupState) -> float:
         policy, pushed = self._policy, state.last_force_refresh
         due = [
-            state.last_updated + policy.stale_data_threshold / 2,
+            state.last_updated + self._store_after,
             snapshot.observed_at + self._world.players.ttl / 8,  # sightings are stored
         ]
         if policy.mode is Mode.CACHED:
@@ -335,7 +342,7 @@ class GroupFilter:
         Who was marked silent has returned, which is worth a write at once.
         """
         self._standing.confirm(encode_key(npc_id), now)
-        is_fresh = now - state.last_updated < self._policy.stale_data_threshold / 2
+        is_fresh = now - state.last_updated < self._store_after
         if is_fresh and not state.silent:
             return None
         return msgspec.structs.replace(state, last_updated=now, source=source, silent=False)

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.filter.cadence import LEARNED
-from streams.filter.core import Held, SnapshotOutcome, World
+from streams.filter.core import GroupFilter, Held, SnapshotOutcome, World
 from streams.filter.decide import Policy
 from streams.filter.pace import BURST
+from streams.filter.state import GroupState
 from streams.settings import Mode, Staleness
 from tests.filter.town import (
     ALICE,
@@ -411,6 +412,24 @@ def test_who_waits_for_a_refresh_is_told_apart_from_who_needs_none() -> None:
         seen = [town.see(snapshot(ALICE, npc_id=npc, at=NOON + at)) for npc in many]
 
     assert [None] * BURST + [Held.PACED] == [one.held for one in seen]
+
+
+def test_how_often_a_state_is_stored_decides_nothing() -> None:
+    seldom, usual = (
+        GroupFilter(World(roster(), PLACES, players()), Policy(), store_after=after)
+        for after in (float("inf"), None)
+    )
+    states: dict[GroupFilter, GroupState] = {}
+    for offset, at in enumerate((*range(0, 400, 3), 450, *range(453, 500, 3))):
+        told = []
+        for one in (seldom, usual):
+            seen = one.observe(
+                snapshot(ALICE, at=NOON + at), states.get(one), source(offset), NOON + at
+            )
+            states[one] = seen.state or states[one]
+            told.append((seen.outcome, seen.command))
+
+        assert told[0] == told[1]
 
 
 # ---------------------------------------------------------------- properties
