@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from ops.check import topic_findings
 from ops.cli import main
 from ops.tables import admin_client
-from ops.topics_admin import Observed, alterations, apply, observe
+from ops.topics_admin import Observed, _until_known, alterations, apply, observe
 from topics.catalogue import BY_NAME, CATALOGUE, ObservedTopic
 from topics.connection import KafkaConnection
 
@@ -143,7 +143,9 @@ def test_settings_of_the_users_stay(connection: KafkaConnection) -> None:
 def test_other_partitions_are_refused_and_the_rest_is_done(connection: KafkaConnection) -> None:
     async def create_by_hand() -> None:
         async with admin_client(connection) as admin:
-            await admin.create_topics([NewTopic(connection.topic("npc-snapshots"), 3, 1)])
+            name = connection.topic("npc-snapshots")
+            await admin.create_topics([NewTopic(name, 3, 1)])
+            await _until_known(admin, [name])
 
     asyncio.run(create_by_hand())
 

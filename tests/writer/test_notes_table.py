@@ -1,6 +1,6 @@
 """The Table `notes` of one worker: whose it is, what is written, and what is left alone."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,8 +24,11 @@ class Table:
         self.data: dict[bytes, bytes] = {}
         self.changelog: list[tuple[int, bytes, bytes]] = []
 
-    async def send_changelog(self, partition: int, key: bytes, value: bytes) -> None:
-        self.changelog.append((partition, key, value))
+    async def send_changelogs(
+        self, changes: Iterable[tuple[int, bytes, bytes]]
+    ) -> list[Awaitable[object]]:
+        self.changelog += changes
+        return []
 
 
 class Group:
