@@ -15,6 +15,10 @@ from topics.connection import KafkaConnection
 SEND_TIMEOUT = 30.0
 """Seconds until an unacknowledged send fails and the worker leaves; Faust would wait 20 minutes."""
 
+METADATA_AGE = 10.0
+"""Seconds until the topics are asked for again. A changelog that the broker made a moment too late
+for the first assignment is given out then, with a rebalance; Faust would wait five minutes."""
+
 
 class Role(StrEnum):
     """What a worker does; each is a consumer group of its own."""
@@ -53,6 +57,7 @@ def new_app(
         broker_session_timeout=settings.session_timeout,
         broker_heartbeat_interval=settings.session_timeout / 5,
         broker_commit_interval=settings.commit_interval,
+        consumer_metadata_max_age_ms=int(METADATA_AGE * 1000),
         stream_wait_empty=wait_empty,
         producer_acks=-1,
         producer_linger=0.005,
