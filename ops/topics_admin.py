@@ -121,6 +121,14 @@ async def apply(connection: KafkaConnection, replication: int | None = None) -> 
         return deeds
 
 
+async def delete_all(connection: KafkaConnection) -> None:
+    """Delete every topic under the connection's prefix: those of a run that is over."""
+    async with admin_client(connection) as admin:
+        names = await admin.list_topics()
+        if ours := [name for name in names if name.startswith(connection.topic_prefix)]:
+            await admin.delete_topics(ours)
+
+
 async def _until_known(admin: Any, names: list[str]) -> None:
     """A broker may answer for a moment as if new topics did not exist."""
     deadline = time.monotonic() + KNOWN_PATIENCE

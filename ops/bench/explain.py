@@ -28,8 +28,7 @@ from ops.demo.town import Town, build_town, told_of_by_npc
 from ops.demo.view import open_console
 from ops.embedded.progress import Progress, shown_progress
 from ops.failure import Failure
-from ops.tables import admin_client
-from ops.topics_admin import apply
+from ops.topics_admin import apply, delete_all
 from streams.filter import core
 from streams.filter.core import GroupFilter
 from streams.filter.decide import Policy
@@ -151,7 +150,7 @@ async def _measure(
                 answers.append(await asyncio.to_thread(_answer, connection, npc_id, question))
         return answers
     finally:
-        await _delete(connection)
+        await delete_all(connection)
 
 
 def _questions(past: Past) -> Iterator[Question]:
@@ -230,9 +229,3 @@ def _drawn(answers: list[Answer], past: Past) -> Table:
     for one in answers:
         table.add_row(one.question, f"{one.snapshots:,}", f"{one.seconds:.1f}")
     return table
-
-
-async def _delete(connection: KafkaConnection) -> None:
-    async with admin_client(connection) as admin:
-        names = await admin.list_topics()
-        await admin.delete_topics([n for n in names if n.startswith(connection.topic_prefix)])

@@ -28,8 +28,7 @@ from ops.demo.town import build_town
 from ops.demo.view import open_console
 from ops.embedded.progress import Progress, shown_progress
 from ops.failure import Failure
-from ops.tables import admin_client
-from ops.topics_admin import apply
+from ops.topics_admin import apply, delete_all
 from topics.catalogue import NPC_ROSTER, NPC_SNAPSHOTS
 from topics.connection import KafkaConnection
 from topics.encode import encode, encode_key
@@ -86,7 +85,7 @@ async def _measure(
             figures.append(await asyncio.to_thread(_decided, connection))
         return figures
     finally:
-        await _delete(connection)
+        await delete_all(connection)
 
 
 async def _played(
@@ -135,9 +134,3 @@ def _decided(connection: KafkaConnection) -> dict[str, float]:
         "sent %": 100 * told["commands"] / count,
         "peak MiB": int(found[2]) / 1024,
     }
-
-
-async def _delete(connection: KafkaConnection) -> None:
-    async with admin_client(connection) as admin:
-        names = await admin.list_topics()
-        await admin.delete_topics([n for n in names if n.startswith(connection.topic_prefix)])

@@ -23,7 +23,7 @@ from ops.failure import Failure
 from ops.load import Changes, publish_changes
 from ops.roster_checks import Checked
 from ops.tables import admin_client
-from ops.topics_admin import apply
+from ops.topics_admin import apply, delete_all
 from streams.settings import Layout, Mode
 from streams.topology import Role
 from topics.connection import KafkaConnection
@@ -149,11 +149,7 @@ class Stage:
         await self.stop_workers()
         if not self.keeps_agents:
             await self.agents.delete()
-        async with admin_client(self.connection) as admin:
-            prefix = self.connection.topic_prefix
-            mine = [topic for topic in await admin.list_topics() if topic.startswith(prefix)]
-            if mine:
-                await admin.delete_topics(mine)
+        await delete_all(self.connection)
 
 
 async def _has_joined(connection: KafkaConnection, admin: Any, role: Role) -> bool:

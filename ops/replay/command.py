@@ -17,6 +17,7 @@ from ops.replay import files, regression, view
 from ops.replay.comparison import Comparison, Tally
 from ops.replay.dry_run import DECIDED, Decision, DryRun
 from ops.replay.reading import Wanted
+from ops.replay.regression import is_shown
 from ops.replay.republish import Pace, Shift, republish
 from ops.replay.settings import WrongSettingError, assignments, changed
 from ops.replay.source import FileSource, Source, TopicSource, heard, shown
@@ -223,7 +224,7 @@ async def _dry_run(source: Source, settings: Settings, output: _Output, plot: Pa
     run, tally, since = DryRun(settings, await heard(source)), Tally(), source.head.since
     async for batch in source.batches():
         for record in batch:
-            _take(run, record, output, None if is_before(record, since) else tally)
+            _take(run, record, output, tally if is_shown(record, since) else None)
     if output.as_json:
         click.echo(json.dumps({"sum": view.tally_document(tally)}))
     else:
@@ -257,13 +258,13 @@ async def _compare(
         for record in batch:
             held = [run.holds(record) for run in runs]
             if all(held):
-                comparison.hold(not is_before(record, since))
+                comparison.hold(is_shown(record, since))
                 continue
             both = [
                 [run.held(record)] if holds else list(run.take(record))
                 for run, holds in zip(runs, held, strict=True)
             ]
-            if not is_before(record, since) and comparison.add(*both):
+            if is_shown(record, since) and comparison.add(*both):
                 for mark, made in zip(("old", "new"), both, strict=True):
                     for decision in made:
                         output.tell(decision, mark)
@@ -275,11 +276,6 @@ async def _compare(
         output.console.print(view.comparison_table(comparison, *map(_titled, (old, new))))
         output.console.print(view.verdict(comparison), soft_wrap=True)
     _draw(plot, {_titled(old): comparison.old, _titled(new): comparison.new})
-
-
-def is_before(record: Stored, since: float | None) -> bool:
-    """Whether a record only leads to the state at the beginning of a stretch."""
-    return since is not None and record.timestamp < since * 1000
 
 
 def _given(text: str) -> dict[str, str]:
@@ -331,7 +327,7 @@ async def _write(source: Source, file: Path) -> tuple[int, int]:
             files.add(target, [record])
         async for batch in source.batches():
             count += files.add(target, batch)
-            before += sum(is_before(record, since) for record in batch)
+            before += sum(not is_shown(record, since) for record in batch)
     return count - before, before
 
 

@@ -18,7 +18,7 @@ Groups, assignment, Tables, recovery and commits stay Faust's own.
 Faust 0.15.3 loses events at start-up and rebalance below an agent's code (docs/decisions/0002):
 
     fault                                            mend
-    recovery resumes the fetcher before it seeks:    `app.mend` stops the flow when the rebalance
+    recovery resumes the fetcher before it seeks:    `app` stops the flow when the rebalance
     events are cleared, the jump counts as acked     completes; Faust resumes it after the seek
     no seek where nothing is committed yet: what     `consumer` seeks those partitions to their
     was fetched and dropped is gone                  beginning

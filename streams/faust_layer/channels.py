@@ -1,7 +1,7 @@
 """Topics that pass batches through and send many records, Tables that read and write in batches."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import faust
@@ -50,11 +50,7 @@ class BatchTopic(Topic):
         by_partition: defaultdict[int, list[Outgoing]] = defaultdict(list)
         for record in records:
             by_partition[producer.key_partition(name, record.key).partition].append(record)
-        return [
-            future
-            for partition, some in by_partition.items()
-            for future in await producer.send_many(name, partition, some)
-        ]
+        return await _sent(producer, name, by_partition)
 
 
 class BatchTable(Table[bytes, bytes]):
@@ -69,11 +65,7 @@ class BatchTable(Table[bytes, bytes]):
         by_partition: defaultdict[int, list[Outgoing]] = defaultdict(list)
         for partition, key, value in changes:
             by_partition[partition].append(Outgoing(key, value))
-        return [
-            future
-            for partition, some in by_partition.items()
-            for future in await producer.send_many(name, partition, some)
-        ]
+        return await _sent(producer, name, by_partition)
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
         """Take in what recovery has read: messages whose values are batches."""
@@ -93,6 +85,16 @@ class BatchTable(Table[bytes, bytes]):
         topic = super()._new_changelog_topic(**options)
         topic.schema = untouched()
         return topic
+
+
+async def _sent(
+    producer: Any, name: str, by_partition: Mapping[int, Sequence[Outgoing]]
+) -> list[Any]:
+    return [
+        future
+        for partition, some in by_partition.items()
+        for future in await producer.send_many(name, partition, some)
+    ]
 
 
 def raw_topic(app: faust.App, name: str) -> BatchTopic:

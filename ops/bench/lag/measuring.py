@@ -11,8 +11,7 @@ from ops.bench.lag.traffic import Traffic, traffic
 from ops.embedded.kafka_tools import described_group
 from ops.failure import Failure
 from ops.lag.reading import LagReader, Position, lag_reader
-from ops.tables import admin_client
-from ops.topics_admin import apply
+from ops.topics_admin import apply, delete_all
 from topics.catalogue import NPC_SNAPSHOTS
 from topics.connection import KafkaConnection
 
@@ -101,10 +100,4 @@ async def course(
             await load.until(lambda: bool(load.committed), "the first commit")
             yield Course(load, reader, class_path, topic, group)
     finally:
-        await _delete(connection)
-
-
-async def _delete(connection: KafkaConnection) -> None:
-    async with admin_client(connection) as admin:
-        names = await admin.list_topics()
-        await admin.delete_topics([n for n in names if n.startswith(connection.topic_prefix)])
+        await delete_all(connection)
