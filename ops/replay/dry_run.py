@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ops.history.memory import Change, Memory, changes
-from ops.replay.stored import Stored
+from ops.replay.stored import Fields, Stored
 from streams.filter.core import GroupFilter, Observation, SnapshotOutcome, World
 from streams.filter.decide import Policy
 from streams.filter.players import PlayerCache
@@ -140,18 +140,20 @@ class DryRun:
             lambda: len(self._states),
             store_after=float("inf"),  # there is no crash to come back from
         )
-        self._newest = self._expired_at = self._recalled_at = 0.0
+        self._newest = self._expired_at = 0.0
+        self._tick_at = RECALL_SECONDS
 
-    def holds(self, record: Stored) -> bool:
+    def holds(self, record: Fields) -> bool:
         """Whether a record tells what its NPC's last one told: suppressed, and all is done.
 
         False where that is not seen at a glance; `take` decides it then.
         """
-        value = record.value
-        if value is None or record.topic != NPC_SNAPSHOTS or self._is_tick_due:
+        topic, _, _, timestamp, key, value, _ = record
+        if value is None or topic != NPC_SNAPSHOTS or self._newest >= self._tick_at:
             return False
-        at = self._core.holds(record.key, value, record.timestamp / 1000 + self._max_ahead)
-        self._newest = max(self._newest, at)
+        at = self._core.holds(key, value, timestamp / 1000 + self._max_ahead)
+        if at > self._newest:
+            self._newest = at
         return at > 0.0
 
     def held(self, record: Stored) -> Decision:
@@ -166,7 +168,7 @@ class DryRun:
         if record.value is None or record.topic not in DECIDED:
             return ()
         made = self._decided(record, record.value)
-        return made + list(self._tick()) if self._is_tick_due else made
+        return made + list(self._tick()) if self._newest >= self._tick_at else made
 
     def _decided(self, record: Stored, value: bytes) -> list[Decision]:
         at = record.timestamp / 1000
@@ -177,10 +179,6 @@ class DryRun:
         except DecodeError as error:
             npc_id = (record.key or b"").decode(errors="backslashreplace")
             return [Decision(source, npc_id, at, SnapshotOutcome.DEAD_LETTER, error=str(error))]
-
-    @property
-    def _is_tick_due(self) -> bool:
-        return self._newest - self._recalled_at >= RECALL_SECONDS
 
     def _snapshots(self, record: Stored, value: bytes, at: float) -> Iterable[Snapshot]:
         if record.topic == WORLD_SNAPSHOTS:
@@ -204,7 +202,7 @@ class DryRun:
 
     def _tick(self) -> Iterator[Decision]:
         """What a worker does now and then: recall players it had forgotten, and forget others."""
-        self._recalled_at = self._newest
+        self._tick_at = self._newest + RECALL_SECONDS
         yield from self._recall()
         if self._newest - self._expired_at >= EXPIRY_SECONDS:
             self._expired_at = self._newest
