@@ -28,7 +28,7 @@ from topics.models import Snapshot
 from topics.places import Places
 from topics.roster import Roster
 from topics.text import fold
-from topics.wire import COORDINATE_LIMIT
+from topics.models import COORDINATE_LIMIT
 
 _TIME_KEY, _PLACE_KEY = b'"observed_at"', b'"position"'
 _TIME = re.compile(_TIME_KEY + rb"\s*:\s*([0-9.eE+-]+)\s*([,}])")
