@@ -44,5 +44,5 @@ def _is_tidy(value: bytes) -> bool:
 def _names_all_once(snapshot: Snapshot) -> bool:
     cluster, nearby = snapshot.cluster, snapshot.nearby_players
     return len(set(cluster)) == len(cluster) and (
-        len(nearby) < 2 or len({player.id for player in nearby}) == len(nearby)  # noqa: PLR2004 - one is no other
+        len(nearby) < 2 or len({player.id for player in nearby}) == len(nearby)
     )

@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from ops.failure import Failure, sentence_of
+from ops.replay.batch import Batch, Echoes
 from ops.replay.reading import OnProgress, Wanted, stretch
-from ops.replay.stored import Batch
 from ops.replay.undisturbed import undisturbed
 from ops.tables import silence_client
 from topics.connection import KafkaConnection
@@ -96,15 +96,16 @@ def _read(connection: KafkaConnection, wanted: Wanted, pipe: "Connection[Any, An
 async def _hand_over(
     connection: KafkaConnection, wanted: Wanted, pipe: "Connection[Any, Any]"
 ) -> None:
-    place = (0, 0)
+    place, echoes = (0, 0), Echoes()
 
     def note(done: int, total: int) -> None:
         nonlocal place
         place = (done, total)
 
-    async for batch in stretch(connection, wanted, note):
+    async for records in stretch(connection, wanted, note):
+        told = _Told(*place, Batch.of(records, echoes))
         # In a thread, so that the client goes on fetching while the pipe is full.
-        await asyncio.to_thread(pipe.send, _Told(*place, batch))
+        await asyncio.to_thread(pipe.send, told)
 
 
 def _raised_there(error: Exception) -> Exception:

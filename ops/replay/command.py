@@ -16,6 +16,7 @@ from ops.failure import Failure
 from ops.history.command import NpcId
 from ops.moment import Moment
 from ops.replay import files, regression, view
+from ops.replay.batch import Batch
 from ops.replay.beside import Beside
 from ops.replay.comparison import Comparison, Tally
 from ops.replay.dry_run import DECIDED, Decision, DryRun
@@ -24,7 +25,7 @@ from ops.replay.regression import is_shown
 from ops.replay.republish import Pace, Shift, republish
 from ops.replay.settings import WrongSettingError, assignments, changed
 from ops.replay.source import FileSource, Source, TopicSource, heard, shown
-from ops.replay.stored import Batch, Stored
+from ops.replay.stored import Stored
 from ops.replay.undisturbed import undisturbed
 from ops.tables import missing_topics
 from streams.filter.core import SnapshotOutcome
@@ -245,8 +246,8 @@ async def _dry_run(source: Source, settings: Settings, output: _Output, plot: Pa
 def _take(run: DryRun, batch: Batch, since: float | None, output: _Output, tally: Tally) -> None:
     """Decides a batch; what stands before `since` only leads to a state."""
     held, tells_held = 0, output.with_suppressed
-    for fields in batch.rows():
-        holds = run.holds(fields)
+    for fields, again in zip(batch.rows(), batch.again, strict=True):
+        holds = run.holds(fields, again)
         if holds and not tells_held:
             held += is_shown(fields, since)
             continue
@@ -265,8 +266,8 @@ async def _compare(
     known, comparison, since = await heard(source), Comparison(), source.head.since
     runs = [DryRun(_settings(current, _given(one)), known) for one in (old, new)]
     async for batch in source.batches():
-        for record in batch.records():
-            held = [run.holds(record) for run in runs]
+        for record, again in zip(batch.records(), batch.again, strict=True):
+            held = [run.holds(record, again) for run in runs]
             if all(held):
                 comparison.hold(is_shown(record, since))
                 continue

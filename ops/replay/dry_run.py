@@ -21,6 +21,7 @@ from ops.replay.stored import Fields, Stored
 from streams.filter.core import GroupFilter, Observation, SnapshotOutcome, World
 from streams.filter.decide import Policy
 from streams.filter.players import PlayerCache
+from streams.filter.standing import Outline
 from streams.filter.state import GroupState
 from streams.settings import Settings
 from topics.catalogue import (
@@ -51,6 +52,9 @@ DECIDED = (NPC_SNAPSHOTS, WORLD_SNAPSHOTS)
 EXPIRY_SECONDS = 30.0
 RECALL_SECONDS = 5.0
 """Of the game's time; as a worker's ticks."""
+
+_DRAWN = Outline(begin=0, gap=0, is_time_first=True, mark=b"", around=0)
+"""Of every record: none is compared with it, `Echoes` has done that."""
 
 
 class Decision(NamedTuple):
@@ -142,18 +146,19 @@ class DryRun:
         self._newest = self._expired_at = 0.0
         self._tick_at = RECALL_SECONDS
 
-    def holds(self, record: Fields) -> bool:
-        """Whether a record tells what its NPC's last one told: suppressed, and all is done.
+    def holds(self, record: Fields, again: float) -> bool:
+        """Whether a record that tells the same again is suppressed; if so, all is done.
 
-        False where that is not seen at a glance; `take` decides it then.
+        `again`: its time, 0 if it tells something else (`Echoes`). False: `take` decides it.
         """
-        topic, _, _, timestamp, key, value, _ = record
-        if value is None or topic != NPC_SNAPSHOTS or self._newest >= self._tick_at:
+        _, _, _, timestamp, key, _, _ = record
+        if not again or key is None or self._newest >= self._tick_at:
             return False
-        at = self._core.holds(key, value, timestamp / 1000 + self._max_ahead)
-        if at > self._newest:
-            self._newest = at
-        return at > 0.0
+        if not self._core.stays(key, again, timestamp / 1000 + self._max_ahead):
+            return False
+        if again > self._newest:
+            self._newest = again
+        return True
 
     def held(self, record: Stored) -> Decision:
         """What was decided on a record that `holds`."""
@@ -176,6 +181,7 @@ class DryRun:
             told = self._snapshots(record, value, at)
             return [self._decide(record, snapshot, source) for snapshot in told]
         except DecodeError as error:
+            self._core.overlook(record.key or b"")
             npc_id = (record.key or b"").decode(errors="backslashreplace")
             return [Decision(source, npc_id, at, SnapshotOutcome.DEAD_LETTER, error=str(error))]
 
@@ -194,7 +200,7 @@ class DryRun:
         state = self._states.get(npc_id)
         seen = self._core.observe(snapshot, state, source, now)
         if record.key and record.value and record.topic == NPC_SNAPSHOTS:
-            self._core.remember(record.key, record.value, snapshot, state, seen)
+            self._core.remember(record.key, record.value, snapshot, state, seen, _DRAWN)
         if seen.state is not None:
             self._states[npc_id] = seen.state
         return _decision(npc_id, now, source, state, seen)

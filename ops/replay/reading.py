@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from ops.failure import Failure
 from ops.records import SILENCE, partition_of, records
-from ops.replay.stored import Batch, Merge, Stored
+from ops.replay.stored import Merge, Stored
 from topics.catalogue import DEAD_LETTER_LIMIT, LOCATIONS, NPC_ROSTER, PLAYER_PROFILES
 from topics.connection import KafkaConnection
 from topics.encode import encode_key
@@ -54,7 +54,7 @@ async def known_records(connection: KafkaConnection) -> AsyncIterator[Stored]:
 
 async def stretch(
     connection: KafkaConnection, wanted: Wanted, on_progress: OnProgress
-) -> AsyncIterator[Batch]:
+) -> AsyncIterator[list[Stored]]:
     """The records wanted, in order. A Failure where the topic cannot be read to its end."""
     consumer = AIOKafkaConsumer(
         connection.topic(wanted.topic),
@@ -71,7 +71,7 @@ async def stretch(
         while not reader.is_done:
             batch = await reader.next()
             on_progress(reader.done, reader.total)
-            yield Batch.of(batch)
+            yield batch
     finally:
         await consumer.stop()
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Protocol
 
 from ops.replay import files
+from ops.replay.batch import Batch, Echoes
 from ops.replay.beside import Beside
 from ops.replay.dry_run import Known
 from ops.replay.exported import Head
 from ops.replay.reading import KNOWN_TOPICS, OnProgress, Wanted, known_records
 from ops.replay.regression import is_shown
 from ops.replay.settings import DECISIVE
-from ops.replay.stored import Batch, Stored
+from ops.replay.stored import Stored
 from ops.tables import demand_topics, silence_client
 from streams.settings import Settings
 from topics.connection import KafkaConnection
@@ -101,8 +102,9 @@ class FileSource:
             for record in files.read(self.file)
             if record.topic not in KNOWN_TOPICS and (key is None or record.key == key)
         )
-        while batch := list(islice(told, _BATCH)):
-            yield Batch.of(batch)
+        echoes = Echoes()
+        while records := list(islice(told, _BATCH)):
+            yield Batch.of(records, echoes)
 
 
 async def heard(source: Source) -> Known:

@@ -5,9 +5,9 @@ equal times by partition, and those of a partition always as they stand there: a
 it is older than the one before it counts as old as that one.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -29,31 +29,6 @@ Fields = tuple[str, int, int, int, bytes | None, bytes | None, Headers]
 
 TIMESTAMP: Final = 3
 """Where it stands among them."""
-
-
-class Batch(NamedTuple):
-    """Records in order, by their fields: a million of them pass without an object for each."""
-
-    topics: Sequence[str] = ()
-    partitions: Sequence[int] = ()
-    offsets: Sequence[int] = ()
-    timestamps: Sequence[int] = ()
-    keys: Sequence[bytes | None] = ()
-    values: Sequence[bytes | None] = ()
-    headers: Sequence[Headers] = ()
-
-    @classmethod
-    def of(cls, records: Iterable[Stored]) -> Self:
-        """These records."""
-        return cls(*zip(*records, strict=True))
-
-    def rows(self) -> Iterator[Fields]:
-        """The fields of each."""
-        return zip(*self, strict=True)
-
-    def records(self) -> Iterator[Stored]:
-        """Each of them."""
-        return map(Stored._make, self.rows())
 
 
 _Queued = tuple[int, int, int, Stored]

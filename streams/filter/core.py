@@ -25,7 +25,7 @@ from streams.filter.pace import Pace
 from streams.filter.place import place
 from streams.filter.players import Player, PlayerCache
 from streams.filter.settle import Pending, settled
-from streams.filter.standing import Since, Standing
+from streams.filter.standing import Outline, Since, Standing
 from streams.filter.state import GroupState
 from streams.settings import Mode, Staleness
 from topics.encode import encode_key
@@ -148,6 +148,14 @@ class GroupFilter:
         """
         return self._standing.holds(key, value, latest)
 
+    def stays(self, key: bytes, at: float, latest: float) -> bool:
+        """As `holds`, of a record that is known to tell what the last one of its key told."""
+        return self._standing.stays(key, at, latest)
+
+    def overlook(self, key: bytes) -> None:
+        """The last record of a key was not decided; the next is, whatever it tells again."""
+        self._standing.erase(key)
+
     def remember(
         self,
         key: bytes,
@@ -155,8 +163,12 @@ class GroupFilter:
         snapshot: Snapshot,
         state: GroupState | None,
         seen: Observation,
+        drawn: Outline | None = None,
     ) -> None:
-        """A record was decided from this state; the next that tells the same need not be."""
+        """A record was decided from this state; the next that tells the same need not be.
+
+        `drawn`: the record's outline; None: it is drawn here.
+        """
         after = seen.state or state
         is_settled = seen.command is not None or seen.held is Held.UNCHANGED
         is_settled = is_settled and snapshot.npc_id not in self._pending
@@ -164,7 +176,7 @@ class GroupFilter:
         if since is None:
             self._standing.erase(key)
         else:
-            self._standing.draw(key, value, snapshot, since)
+            self._standing.draw(key, value, snapshot, since, drawn)
 
     def _since(self, snapshot: Snapshot, state: GroupState) -> Since | None:
         """None for an NPC whose every gap counts, or with somebody who is looked up each time."""

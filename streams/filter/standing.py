@@ -24,11 +24,10 @@ from typing import NamedTuple
 import msgspec
 
 from streams.filter.players import PlayerCache
-from topics.models import Snapshot
+from topics.models import COORDINATE_LIMIT, Snapshot
 from topics.places import Places
 from topics.roster import Roster
 from topics.text import fold
-from topics.models import COORDINATE_LIMIT
 
 _TIME_KEY, _PLACE_KEY = b'"observed_at"', b'"position"'
 _TIME = re.compile(_TIME_KEY + rb"\s*:\s*([0-9.eE+-]+)\s*([,}])")
@@ -116,6 +115,19 @@ def _is_somewhere(position: bytes) -> bool:
     return farthest <= COORDINATE_LIMIT
 
 
+def again(value: bytes, drawn: Outline) -> float:
+    """The time of a record that tells what the drawn one told; 0 for any other."""
+    parts = _parts(value, drawn)
+    if parts is None or hash(parts[2]) != drawn.around:
+        return 0.0
+    if parts[1] and not _is_somewhere(parts[1]):
+        return 0.0
+    try:
+        return _number(parts[0])
+    except msgspec.DecodeError:
+        return 0.0
+
+
 @dataclass(slots=True)
 class Stand:
     """How an NPC stands; times of the game, in seconds."""
@@ -163,23 +175,13 @@ class Standing:
         stand = self._stands.get(key)  # type: ignore[arg-type]  # None is nobody's key
         if stand is None or stand.drawn is None:
             return 0.0
-        parts = _parts(value, stand.drawn)
-        if parts is None or hash(parts[2]) != stand.drawn.around:
-            return 0.0
-        if parts[1] and not _is_somewhere(parts[1]):
-            return 0.0
-        try:
-            at = _number(parts[0])
-        except msgspec.DecodeError:
-            return 0.0
-        seen_at = stand.seen_at
-        if not seen_at < at < stand.until or at - seen_at > self.longest_gap or at > latest:
-            return 0.0
-        if self._has_news(stand):
-            return 0.0
-        stand.seen_at = at
-        self.players.count_hits(len(stand.players))
-        return at
+        at = again(value, stand.drawn)
+        return at if self._stays(stand, at, latest) else 0.0
+
+    def stays(self, key: bytes, at: float, latest: float) -> bool:
+        """As `holds`, of a record that is known to tell what the last one of its key told."""
+        stand = self._stands.get(key)
+        return stand is not None and stand.drawn is not None and self._stays(stand, at, latest)
 
     def seen_at(self, key: bytes) -> float:
         """When a snapshot held the NPC's picture last, 0: not that anybody here knows."""
@@ -203,10 +205,17 @@ class Standing:
         self.keep_players()
         self._stands.clear()
 
-    def draw(self, key: bytes, value: bytes, snapshot: Snapshot, since: Since) -> None:
-        """Remember the record that was decided last."""
+    def draw(
+        self,
+        key: bytes,
+        value: bytes,
+        snapshot: Snapshot,
+        since: Since,
+        drawn: Outline | None = None,
+    ) -> None:
+        """Remember the record that was decided last. `drawn`: its outline, if that is there."""
         stand = self._stands.setdefault(key, Stand())
-        stand.drawn = outline(value, with_place=not snapshot.location)
+        stand.drawn = drawn or outline(value, with_place=not snapshot.location)
         if stand.drawn is None:
             return
         stand.until, stand.players = since.until, since.players
@@ -228,6 +237,16 @@ class Standing:
 
     def __len__(self) -> int:
         return len(self._stands)
+
+    def _stays(self, stand: Stand, at: float, latest: float) -> bool:
+        seen_at = stand.seen_at
+        if not seen_at < at < stand.until or at - seen_at > self.longest_gap or at > latest:
+            return False
+        if self._has_news(stand):
+            return False
+        stand.seen_at = at
+        self.players.count_hits(len(stand.players))
+        return True
 
     def _note_players(self, stand: Stand) -> None:
         for player_id in stand.players:
