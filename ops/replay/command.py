@@ -13,8 +13,8 @@ from rich.console import Console
 from ops.bench.plots import Line, Panel, draw
 from ops.embedded.progress import Progress, shown_progress
 from ops.failure import Failure
-from ops.history.command import NpcId
 from ops.moment import Moment
+from ops.npc_id import NpcId
 from ops.replay import files, regression, view
 from ops.replay.batch import Batch
 from ops.replay.beside import Beside
