@@ -152,7 +152,7 @@ class DryRun:
         `again`: its time, 0 if it tells something else (`Echoes`). False: `take` decides it.
         """
         _, _, _, timestamp, key, _, _ = record
-        if not again or key is None or self._newest >= self._tick_at:
+        if not again or key is None or again >= self._tick_at:
             return False
         if not self._core.stays(key, again, timestamp / 1000 + self._max_ahead):
             return False
