@@ -137,7 +137,6 @@ class DryRun:
             settings.settle_seconds,
             settings.max_group_members,
             lambda: len(self._states),
-            store_after=float("inf"),  # there is no crash to come back from
         )
         self._newest = self._expired_at = self._recalled_at = 0.0
 
