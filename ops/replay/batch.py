@@ -60,7 +60,7 @@ class Echoes:
         if key is None or record.topic != NPC_SNAPSHOTS:
             return 0.0
         drawn = self._drawn.get(key)
-        at = again(value, drawn) if drawn and value else 0.0
+        at = again(value, *drawn) if drawn and value else 0.0
         if at <= 0.0:
             self._draw(key, value, record.timestamp / 1000)
         return max(at, 0.0)

@@ -21,7 +21,7 @@ from ops.replay.stored import Fields, Stored
 from streams.filter.core import GroupFilter, Observation, SnapshotOutcome, World
 from streams.filter.decide import Policy
 from streams.filter.players import PlayerCache
-from streams.filter.standing import Outline
+from streams.filter.standing import Outline, Shape
 from streams.filter.state import GroupState
 from streams.settings import Settings
 from topics.catalogue import (
@@ -53,7 +53,7 @@ EXPIRY_SECONDS = 30.0
 RECALL_SECONDS = 5.0
 """Of the game's time; as a worker's ticks."""
 
-_DRAWN = Outline(begin=0, gap=0, is_time_first=True, mark=b"", around=0)
+_DRAWN = Outline(Shape(begin=0, gap=0, is_time_first=True, mark=b""), around=0)
 """Of every record: none is compared with it, `Echoes` has done that."""
 
 
@@ -141,7 +141,6 @@ class DryRun:
             settings.settle_seconds,
             settings.max_group_members,
             lambda: len(self._states),
-            store_after=float("inf"),  # there is no crash to come back from
         )
         self._newest = self._expired_at = 0.0
         self._tick_at = RECALL_SECONDS

@@ -60,7 +60,7 @@ USUAL: dict[str, Any] = {
     "npc_id": "npc-1",
     "observed_at": 1795426413.5,
     "cluster": ["Ann", "Greta the Smith"],
-    "nearby_players": [{"id": "p1", "name": "Ann"}, {"id": "p2", "name": "Bob"}],
+    "nearby_players": [{"id": "p1", "name": "Ann"}, ["p2", "Bob"]],
     "location": "market-square",
     "action": "selling apples",
     "position": [1, 2.5, -3],
