@@ -22,6 +22,9 @@ from ops.replay.undisturbed import undisturbed
 from ops.tables import silence_client
 from topics.connection import KafkaConnection
 
+_AT_ONCE = 4_000
+"""Records in a batch, of which each process holds a few."""
+
 
 class _Told(NamedTuple):
     """What goes over the pipe; None behind the last."""
@@ -103,9 +106,10 @@ async def _hand_over(
         place = (done, total)
 
     async for records in stretch(connection, wanted, note):
-        told = _Told(*place, Batch.of(records, echoes))
-        # In a thread, so that the client goes on fetching while the pipe is full.
-        await asyncio.to_thread(pipe.send, told)
+        for begin in range(0, len(records), _AT_ONCE):
+            batch = Batch.of(records[begin : begin + _AT_ONCE], echoes)
+            # In a thread, so that the client goes on fetching while the pipe is full.
+            await asyncio.to_thread(pipe.send, _Told(*place, batch))
 
 
 def _raised_there(error: Exception) -> Exception:
