@@ -254,8 +254,7 @@ class FilterAgent:
 
     async def _flush(self, items: Sequence[Item]) -> None:
         outbox = Outbox()
-        if self._settings.mode is Mode.CACHED and is_settled(self._app):
-            self._write_down(outbox)
+        self._write_down(outbox)
         for item in items:
             match item:
                 case Taken() if self._acks.is_ours(item):
@@ -276,6 +275,8 @@ class FilterAgent:
 
     def _write_down(self, outbox: Outbox) -> None:
         """When the next few NPCs were seen: all of it has been delivered by now."""
+        if self._settings.mode is not Mode.CACHED or not is_settled(self._app):
+            return
         number, keys = self._rounds.next(self._newest, self._core.everybody)
         for partition, value in checkpoint.by_partition(self._core.sighted(keys)):
             if self._owns(partition):
