@@ -70,8 +70,8 @@ from topics.text import fold
 
 log = structlog.get_logger()
 
-BATCHES = 4
-"""Batches that are delivered together, with a few thousand records each at most."""
+BATCH = 16_000
+"""Records that are delivered together at most, give or take a batch; fewer wherever fewer wait."""
 
 TICK_SECONDS = 0.5
 SURVEY_SECONDS = 0.5
@@ -137,7 +137,9 @@ class FilterAgent:
         self._sightings = self._table("players")
         self._sightings.on_recover(self._restore_players)
         self._acks = OrderedAcks(lambda: generation_of(app), partial(ack_offset, app))
-        self._flusher: Flusher[Item] = Flusher(self._flush, batch=BATCHES, waiting=4 * BATCHES)
+        self._flusher: Flusher[Item] = Flusher(
+            self._flush, batch=BATCH, waiting=4 * BATCH, weigh=_size
+        )
         self._broadcast = Broadcast(
             connection,
             self._topics.names([NPC_ROSTER, LOCATIONS, PLAYER_PROFILES]),
@@ -397,6 +399,11 @@ class FilterAgent:
 
 def _stands_with(state: GroupState, ids: frozenset[str]) -> bool:
     return any(m.id in ids or fold(m.name) in ids for m in state.desired.members)
+
+
+def _size(item: Item) -> int:
+    """Records of a batch; a tick counts as one."""
+    return len(item.event.message.value.records) if isinstance(item, Taken) else 1
 
 
 async def _every(seconds: float, do: Callable[[], Awaitable[None]]) -> None:
