@@ -38,6 +38,7 @@ from streams.filter.state import GroupState
 from streams.filter.surveyor import Surveyor
 from streams.filter.tally import Tally
 from streams.flusher import Flusher
+from streams.garbage import spare_what_is_here
 from streams.health import Work
 from streams.metrics import Metrics
 from streams.outbox import Outbox, RawTable, Record
@@ -168,6 +169,7 @@ class FilterAgent:
 
     async def _run(self) -> None:
         await self._broadcast.start()
+        spare_what_is_here()
         self._changed.clear()
         await asyncio.gather(
             self._flusher.run(),
