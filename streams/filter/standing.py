@@ -28,7 +28,7 @@ from typing import NamedTuple
 import msgspec
 
 from streams.filter.players import PlayerCache
-from topics.models import COORDINATE_LIMIT, Snapshot
+from topics.models import Coordinates, Snapshot
 from topics.places import Places
 from topics.roster import Roster
 from topics.text import fold
@@ -37,16 +37,14 @@ _TIME_KEY, _PLACE_KEY = b'"observed_at"', b'"position"'
 _TIME = re.compile(_TIME_KEY + rb"\s*:\s*([0-9.eE+-]+)\s*([,}])")
 _PLACE = re.compile(_PLACE_KEY + rb"\s*:\s*(\[[^][{}\"]*\])")
 
-_Point = tuple[float, float, float]
-
 
 class _Moving(msgspec.Struct):
     observed_at: float
-    position: _Point | None = None
+    position: Coordinates | None = None
 
 
 _number = msgspec.json.Decoder(float).decode
-_point = msgspec.json.Decoder(_Point).decode
+_point = msgspec.json.Decoder(Coordinates).decode
 _moving = msgspec.json.Decoder(_Moving).decode
 
 
@@ -118,26 +116,18 @@ def _parts(value: bytes, shape: Shape) -> _Parts | None:
     return (first, second, rest) if is_time_first else (second, first, rest)
 
 
-def _is_somewhere(position: bytes) -> bool:
-    """Whether it is a position that could be read."""
-    try:
-        farthest: float = max(map(abs, _point(position)))
-    except msgspec.MsgspecError:
-        return False
-    return farthest <= COORDINATE_LIMIT
-
-
 def again(value: bytes, shape: Shape, around: int) -> float:
     """The time of a record that tells what one of this outline told; 0 for any other."""
     parts = _parts(value, shape)
     if parts is None or hash(parts[2]) != around:
         return 0.0
-    if parts[1] and not _is_somewhere(parts[1]):
-        return 0.0
     try:
-        return _number(parts[0])
-    except msgspec.DecodeError:
+        at = _number(parts[0])
+        if parts[1]:
+            _point(parts[1])
+    except msgspec.MsgspecError:
         return 0.0
+    return at
 
 
 class Heard(NamedTuple):

@@ -1,6 +1,7 @@
 """What streams/faust_layer leans on is still there, in the Faust and aiokafka that are pinned."""
 
 import inspect
+from collections.abc import Coroutine
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import faust
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.producer.message_accumulator import MessageAccumulator
 from faust.tables.recovery import Recovery
 from faust.transport import consumer as base
 from faust.transport.drivers import aiokafka as driver
@@ -420,3 +422,28 @@ async def test_a_few_records_share_batches_with_those_of_others(
 
     assert [("t-x", b"%d" % at, 5, [("trace", b"x")]) for at in range(FEW)] == sent
     assert [f"delivery {at + 1}" for at in range(FEW)] == handed_over
+
+
+async def test_what_is_handed_over_in_one_step_leaves_at_once_and_together(app: faust.App) -> None:
+    """The sender runs when the step is over, and it waits for no more to come."""
+    producer: Any = app.producer_transport.create_producer()
+    linger = producer._settings_default()["linger_ms"]
+    cluster = SimpleNamespace(leader_for_partition=lambda _: 0)
+    accumulator = MessageAccumulator(cluster, BATCH_BYTES, 0, 30, linger_ms=linger)
+    places = [TopicPartition("t-x", number) for number in range(3)]
+
+    waits = [_waits(accumulator.add_message(tp, b"k", b"v", 30)) for tp in places]
+
+    assert [False, False, False] == waits
+    requests, _ = accumulator.drain_by_nodes(ignore_nodes=set())
+    assert [places] == [list(one) for one in requests.values()]
+
+
+def _waits(call: Coroutine[Any, Any, object]) -> bool:
+    """Whether a call gives way to others before it ends."""
+    try:
+        call.send(None)
+    except StopIteration:
+        return False
+    call.close()
+    return True
