@@ -198,6 +198,7 @@ class PlayerCache:
     def _rename(self, player: Player, name: str) -> None:
         if fold(player.name) != fold(name):
             self.lost_at = self.version + 1
+            self._changed.pop(fold(player.name), None)
         self._take_name(player)
         self._give_name(player, name)
         self._touch(player)
