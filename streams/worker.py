@@ -16,7 +16,7 @@ import faust
 import structlog
 
 from streams import logs
-from streams.faust_layer.app import when_recovered, when_revoked
+from streams.faust_layer.app import when_assigned, when_recovered, when_revoked
 from streams.filter.agent import FilterAgent
 from streams.filter.judge import DECODERS
 from streams.flusher import leave_process
@@ -69,6 +69,7 @@ def run_one(role: Role) -> int:
     settings, connection = Settings(), KafkaConnection.from_environment()
     logs.configure(settings.log_format, settings.log_level)
     structlog.contextvars.bind_contextvars(role=role.value)
+    log.info("worker_starts")
     try:
         preflight(role, connection)
     except NotReadyError as error:
@@ -91,6 +92,7 @@ def build(role: Role, settings: Settings, connection: KafkaConnection) -> faust.
     app = new_app(role, settings, connection, wait_empty=role is not Role.WRITER)
     recovery = Recovery(metrics)
     when_revoked(app, recovery.begin)
+    when_assigned(app, recovery.given)
     when_recovered(app, recovery.end)
     metrics.begin_stages([role, *STAGES_BESIDE.get(role, ())])
     agent = AGENTS[role](app, settings, connection, metrics)

@@ -49,6 +49,11 @@ def when_revoked(app: faust.App, do: Callable[[], None]) -> None:
     _connect(app.on_partitions_revoked, do)
 
 
+def when_assigned(app: faust.App, do: Callable[[], None]) -> None:
+    """Have `do` called whenever the group has given this worker its partitions, maybe none."""
+    _connect(app.on_partitions_assigned, do)
+
+
 def when_recovered(app: faust.App, do: Callable[[], None]) -> None:
     """Have `do` called whenever a rebalance is over and the Tables stand."""
     _connect(app.on_rebalance_complete, do)
