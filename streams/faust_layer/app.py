@@ -100,6 +100,13 @@ def generation_of(app: faust.App) -> int:
     return app.consumer_generation_id
 
 
+def member_id_of(app: faust.App) -> str:
+    """By what the broker knows this worker in its group; empty while it is no member."""
+    consumer: Any = app.consumer
+    coordinator = consumer._thread._consumer._coordinator  # noqa: SLF001 - Faust does not tell
+    return str(coordinator.member_id or "")
+
+
 def is_settled(app: faust.App) -> bool:
     """Whether the group has told this worker its partitions, maybe none, and its Tables stand."""
     inner: Any = app
