@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from aiokafka.errors import KafkaError, UnknownMemberIdError, for_code
+from aiokafka.errors import KafkaError, NoError, UnknownMemberIdError, for_code
 from aiokafka.protocol.group import LeaveGroupRequest
 
 log = structlog.get_logger()
@@ -93,8 +93,8 @@ async def _leave(admin: Any, group: str, member_id: str) -> bool:
         error: type[KafkaError] = for_code(answer.error_code)
     except KafkaError as failure:
         error = type(failure)
-    if error.errno == 0:
+    if error is NoError:
         log.info("dead_member_left", group=group, member_id=member_id)
     elif error is not UnknownMemberIdError:
         log.warning("dead_member_stays", group=group, member_id=member_id, error=error.__name__)
-    return bool(error.errno == 0)
+    return error is NoError
