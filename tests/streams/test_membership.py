@@ -48,6 +48,10 @@ def worker_in(folder: Path, member_id: str) -> "subprocess.Popen[str]":
     return process
 
 
+def files_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
 def killed(folder: Path, member_id: str) -> None:
     process = worker_in(folder, member_id)
     process.send_signal(signal.SIGKILL)
@@ -62,7 +66,7 @@ async def test_a_killed_worker_leaves_once(tmp_path: Path) -> None:
 
     assert counts == [1, 0]
     assert admin.left == [(GROUP, "member-1")]
-    assert list(tmp_path.iterdir()) == []
+    assert files_in(tmp_path) == []
 
 
 async def test_a_living_worker_stays_a_member(tmp_path: Path) -> None:
@@ -84,7 +88,7 @@ async def test_a_worker_that_never_joined_has_nobody_leave_for_it(tmp_path: Path
 
     count = await leave_for_the_dead(admin, GROUP, tmp_path)
 
-    assert (count, admin.left, list(tmp_path.iterdir())) == (0, [], [])
+    assert (count, admin.left, files_in(tmp_path)) == (0, [], [])
 
 
 @pytest.mark.parametrize("error", [UnknownMemberIdError.errno, NotCoordinatorForGroupError.errno])

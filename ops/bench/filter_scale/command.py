@@ -145,10 +145,10 @@ def restart_table(restarts: list[Restart]) -> Table:
     """A line for each restart."""
     names = list(dict.fromkeys(name for one in restarts for name in one.phases))
     title = "Started again, seconds since the start of the process"
-    table = _table(title, "After", *names, "first command", "all partitions", "MB")
+    table = _table(title, "After", *names, "first command", "all partitions", "CPU", "MB")
     for one in restarts:
         marks = [f"{one.phases[name]:.2f}" if name in one.phases else "-" for name in names]
-        decisions = (f"{one.first:.2f}", f"{one.all_partitions:.2f}")
+        decisions = (f"{one.first:.2f}", f"{one.all_partitions:.2f}", f"{one.processor:.2f}")
         table.add_row(one.how, *marks, *decisions, f"{one.rss / 1e6:,.0f}")
     return table
 

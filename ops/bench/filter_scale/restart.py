@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import orjson
 
+from ops.bench.filter.process import processor_time
 from ops.bench.filter_scale.bed import Bed, Commands, Worker
 from ops.bench.filter_scale.growth import Feed
 from ops.bench.filter_scale.phases import phases
@@ -20,11 +21,15 @@ from topics.producer import Producer
 
 
 class Restart(NamedTuple):
-    """Seconds since the start of the process. `how`: how the one before it ended."""
+    """Seconds since the start of the process. `how`: how the one before it ended.
+
+    `processor`: seconds of processor time that the process took for it.
+    """
 
     how: str
     first: float
     all_partitions: float
+    processor: float
     phases: dict[str, float]
     rss: int
 
@@ -48,11 +53,13 @@ async def restart(
 async def decided(worker: Worker, how: signal.Signals, commands: Commands) -> Restart:
     """Waits for the probes' commands, which a worker that has just been started sends."""
     answers = await commands.answers()
+    processor = processor_time(worker.process.pid)
     log = worker.entry.log.read_text(errors="replace").splitlines()
     return Restart(
         how.name,
         answers[0] - worker.started_at,
         answers[-1] - worker.started_at,
+        processor,
         phases(log, worker.started_at),
         worker.rss(),
     )
