@@ -69,8 +69,14 @@ class Broadcast:
         return self._ready.is_set()
 
     async def start(self) -> None:
-        """Begin to read; returns once all that stood on the topics has been applied."""
-        self._follower = asyncio.create_task(self._follow(), name="broadcast")
+        """Begin to read; returns once all that stood on the topics has been applied.
+
+        May be called again: it waits for the same reading.
+        """
+        if self.is_ready:
+            return
+        if self._follower is None:
+            self._follower = asyncio.create_task(self._follow(), name="broadcast")
         waiting = asyncio.create_task(self._ready.wait())
         with lasting():
             await asyncio.wait({waiting, self._follower}, return_when=asyncio.FIRST_COMPLETED)

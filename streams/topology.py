@@ -55,11 +55,11 @@ def members_folder(role: Role, settings: Settings, prefix: str) -> Path:
 
 def new_app(
     role: Role, settings: Settings, connection: KafkaConnection, *, wait_empty: bool
-) -> faust.App:
+) -> layer.BatchApp:
     """The Faust app of a role. `wait_empty`: a rebalance waits for records in flight."""
     data_dir = data_folder(role, settings, connection.topic_prefix)
     data_dir.parent.mkdir(parents=True, exist_ok=True)
-    app = faust.App(
+    app = layer.BatchApp(
         group_id(role, connection.topic_prefix),
         broker=[f"kafka://{server}" for server in connection.bootstrap_servers],
         broker_credentials=credentials(connection),

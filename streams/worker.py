@@ -38,6 +38,10 @@ STOP_MARGIN = 10.0
 class Agent(Protocol):
     """A role of a worker."""
 
+    async def learn(self) -> None:
+        """Reads what it must know before it is given any partition."""
+        ...
+
     def work(self) -> Work:
         """What it has in hand, for its health."""
         ...
@@ -107,6 +111,7 @@ def build(role: Role, settings: Settings, connection: KafkaConnection) -> faust.
     when_recovered(app, recovery.end)
     metrics.begin_stages([role, *STAGES_BESIDE.get(role, ())])
     agent = agent_of(role)(app, settings, connection, metrics)
+    app.before_joining(agent.learn)
     app.task(partial(keep_looking, app, connection, pulse, agent.work))
     watch(pulse, leave_process)
     return app

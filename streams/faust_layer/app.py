@@ -32,6 +32,22 @@ class BatchTransport(driver.Transport):
     """Whether a fetch waits a little for more records."""
 
 
+class BatchApp(faust.App):
+    """An app that may have something to learn before it joins its group."""
+
+    _learn: Callable[[], Awaitable[None]] | None = None
+
+    async def on_start(self) -> None:
+        """See `faust.App`; its consumer starts, and so joins, when this has returned."""
+        await super().on_start()
+        if self._learn:
+            await self._learn()
+
+    def before_joining(self, do: Callable[[], Awaitable[None]]) -> None:
+        """Have `do` awaited before the worker joins its group: until then no partition is its."""
+        self._learn = do
+
+
 def install(app: faust.App, *, is_patient: bool) -> None:
     """Put the layer into an app that was made with `SETTINGS` and has not started yet.
 
