@@ -10,13 +10,14 @@ from faust.types.tables import TableT
 from faust.types.tuples import ConsumerMessage
 
 from streams.faust_layer.batch import Arrival, single
-from streams.faust_layer.channels import BatchTable, BatchTopic
+from streams.faust_layer.channels import BatchTable, BatchTopic, PromptTables
 from streams.faust_layer.consumer import BatchConsumer
 from streams.faust_layer.producer import BATCH_BYTES, BatchProducer
 
 SETTINGS: dict[str, Any] = {
     "Topic": BatchTopic,
     "Table": BatchTable,
+    "TableManager": PromptTables,
     "producer_max_batch_size": BATCH_BYTES,
     "stream_buffer_maxsize": 16,  # messages, each of them a batch
 }

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, cast
 
 import faust
+from faust.tables import TableManager
 from faust.tables.table import Table
 from faust.topics import Topic
 from faust.types.tuples import TP, Message
@@ -16,6 +17,11 @@ from streams.faust_layer.producer import Outgoing
 RECOVERY_BATCHES = 2
 """Fetched batches that recovery collects before a Table takes them in. Faust's thousand would keep
 the whole changelog's records in memory; with one it goes on reading the changelog for ever."""
+
+
+CHANGELOG_CONFIG = {"segment.bytes": 4 * 2**20}
+"""Of a changelog that is made. Kafka compacts what is not the newest segment, and recovery reads
+what is not compacted: with Kafka's own 1 GiB that is a thousand states of each NPC."""
 
 
 class Untouched(faust.Schema[Any, Any]):
@@ -117,7 +123,19 @@ class BatchTable(Table[bytes, bytes]):
     def _new_changelog_topic(self, **options: Any) -> Any:
         topic = super()._new_changelog_topic(**options)
         topic.schema = untouched()
+        topic.config = {**(topic.config or {}), **CHANGELOG_CONFIG}
         return topic
+
+
+class PromptTables(TableManager):
+    """Tables that are there when the agents are; Faust waits for a second instead."""
+
+    async def on_start(self) -> None:
+        """See `faust.tables.TableManager`."""
+        await self.app.agents.wait_until_agents_started()
+        if not self.should_stop:
+            await self._update_channels()
+            await self.recovery.start()
 
 
 async def _sent(

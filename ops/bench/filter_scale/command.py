@@ -145,11 +145,13 @@ def restart_table(restarts: list[Restart]) -> Table:
     """A line for each restart."""
     names = list(dict.fromkeys(name for one in restarts for name in one.phases))
     title = "Started again, seconds since the start of the process"
-    table = _table(title, "After", *names, "first command", "all partitions", "CPU", "MB")
+    table = _table(
+        title, "After", *names, "first command", "all partitions", "CPU", "starved", "MB"
+    )
     for one in restarts:
         marks = [f"{one.phases[name]:.2f}" if name in one.phases else "-" for name in names]
-        decisions = (f"{one.first:.2f}", f"{one.all_partitions:.2f}", f"{one.processor:.2f}")
-        table.add_row(one.how, *marks, *decisions, f"{one.rss / 1e6:,.0f}")
+        seconds = (one.first, one.all_partitions, one.processor, one.starved)
+        table.add_row(one.how, *marks, *(f"{s:.2f}" for s in seconds), f"{one.rss / 1e6:,.0f}")
     return table
 
 

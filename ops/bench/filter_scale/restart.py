@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import orjson
 
-from ops.bench.filter.process import processor_time
+from ops.bench.filter.process import processor_time, starved
 from ops.bench.filter_scale.bed import Bed, Commands, Worker
 from ops.bench.filter_scale.growth import Feed
 from ops.bench.filter_scale.phases import phases
@@ -23,13 +23,15 @@ from topics.producer import Producer
 class Restart(NamedTuple):
     """Seconds since the start of the process. `how`: how the one before it ended.
 
-    `processor`: seconds of processor time that the process took for it.
+    `processor`: seconds of processor time that the process took for it; `starved`: seconds in which
+    its main thread could have run, had others not kept the processors busy.
     """
 
     how: str
     first: float
     all_partitions: float
     processor: float
+    starved: float
     phases: dict[str, float]
     rss: int
 
@@ -53,13 +55,14 @@ async def restart(
 async def decided(worker: Worker, how: signal.Signals, commands: Commands) -> Restart:
     """Waits for the probes' commands, which a worker that has just been started sends."""
     answers = await commands.answers()
-    processor = processor_time(worker.process.pid)
+    processor, waited = processor_time(worker.process.pid), starved(worker.process.pid)
     log = worker.entry.log.read_text(errors="replace").splitlines()
     return Restart(
         how.name,
         answers[0] - worker.started_at,
         answers[-1] - worker.started_at,
         processor,
+        waited,
         phases(log, worker.started_at),
         worker.rss(),
     )
