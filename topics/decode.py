@@ -24,7 +24,9 @@ import msgspec
 from msgspec import UNSET
 
 from topics.models import (
+    COORDINATE_LIMIT,
     DEFAULT_ACTION,
+    TIME_LIMIT,
     Coordinates,
     Desired,
     Location,
@@ -43,6 +45,7 @@ from topics.models import (
     VerifyRequest,
     WorldSnapshot,
 )
+from topics.plain import plain_snapshot
 from topics.text import (
     ACTION_LIMIT,
     DESCRIPTION_LIMIT,
@@ -54,13 +57,11 @@ from topics.text import (
     is_plain,
 )
 from topics.wire import (
-    COORDINATE_LIMIT,
     FLOAT_LIMIT,
     NUMBER_LIMIT,
     RECORD_LIMIT,
     ROBLOX_FIELDS,
     SEED_FIELDS,
-    TIME_LIMIT,
     WireAnyPlayer,
     WireCommand,
     WireGroup,
@@ -109,6 +110,14 @@ _verify_request = msgspec.json.Decoder(WireVerifyRequest)
 
 def decode_snapshot(key: bytes | None, value: bytes, timestamp: float) -> Snapshot:
     """A record of `npc-snapshots`; `timestamp` is the record's own, in seconds."""
+    plain = plain_snapshot(value)
+    if plain is not None and (key is None or key == plain.npc_id.encode()):
+        return plain
+    return careful_snapshot(key, value, timestamp)
+
+
+def careful_snapshot(key: bytes | None, value: bytes, timestamp: float) -> Snapshot:
+    """As `decode_snapshot`, whatever the record looks like."""
     wire = _parsed(_snapshot, value)
     npc_id = _identity(wire.npc_id, "npc_id")
     _check_key(key, npc_id, "npc_id")

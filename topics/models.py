@@ -6,10 +6,26 @@ for ids, ISO 8601 for times, pairs for players) is the business of `topics.decod
 """
 
 from enum import StrEnum
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
-Coordinates = tuple[float, float, float]
+from topics.text import ACTION_LIMIT, ID_LIMIT, LOCATION_LIMIT, NAME_LIMIT
+
+TIME_LIMIT: Final = 1e11
+"""Seconds; the year 5138. A larger number is a clock in milliseconds."""
+
+COORDINATE_LIMIT: Final = 1e9
+"""Studs; no world is larger, and products of two coordinates stay finite."""
+
+Id = Annotated[str, Meta(min_length=1, max_length=ID_LIMIT)]
+Name = Annotated[str, Meta(min_length=1, max_length=NAME_LIMIT)]
+Slug = Annotated[str, Meta(min_length=1, max_length=LOCATION_LIMIT)]
+Action = Annotated[str, Meta(min_length=1, max_length=ACTION_LIMIT)]
+Seconds = Annotated[float, Meta(ge=0, le=TIME_LIMIT)]
+Studs = Annotated[float, Meta(ge=-COORDINATE_LIMIT, le=COORDINATE_LIMIT)]
+Coordinates = tuple[Studs, Studs, Studs]
 
 DEFAULT_ACTION = "idle"
 """What an NPC does of which the game says nothing."""
@@ -22,19 +38,19 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 class PlayerRef(Model, frozen=True, kw_only=True):
     """A player near an NPC: `name` equals `id` where the game gave only one of the two."""
 
-    id: str
-    name: str
+    id: Id
+    name: Name
 
 
 class Snapshot(Model, frozen=True, kw_only=True):
     """What the game saw around one NPC at one moment; topic `npc-snapshots`."""
 
-    npc_id: str
-    observed_at: float
-    cluster: tuple[str, ...] = ()
+    npc_id: Id
+    observed_at: Seconds
+    cluster: tuple[Name, ...] = ()
     nearby_players: tuple[PlayerRef, ...] = ()
-    location: str | None = None
-    action: str = DEFAULT_ACTION
+    location: Slug | None = None
+    action: Action = DEFAULT_ACTION
     position: Coordinates | None = None
 
 

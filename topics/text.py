@@ -50,9 +50,15 @@ def clean(text: str, limit: int) -> str:
     return _cleaned(text, limit)
 
 
-@lru_cache(maxsize=_FOLDED)
 def fold(name: str) -> str:
     """The form in which two names are compared: cleaned, without case."""
+    if name.isascii() and len(name) <= NAME_LIMIT and name.isprintable() and _is_tidy(name):
+        return name.lower()
+    return _folded(name)
+
+
+@lru_cache(maxsize=_FOLDED)
+def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", clean(name, NAME_LIMIT).casefold())
 
 

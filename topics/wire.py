@@ -10,17 +10,11 @@ from typing import Annotated, Any, Final
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from topics.models import Desired, Member, UpdateCommand
+from topics.models import COORDINATE_LIMIT, TIME_LIMIT, Desired, Member, UpdateCommand
 from topics.text import ID_LIMIT
 
 RECORD_LIMIT: Final = 1024 * 1024
 """Bytes of the largest record value: Kafka's own default, and enough for 10,000 NPCs at once."""
-
-TIME_LIMIT: Final = 1e11
-"""Seconds; the year 5138. A larger number is a clock in milliseconds."""
-
-COORDINATE_LIMIT: Final = 1e9
-"""Studs; no world is larger, and products of two coordinates stay finite."""
 
 NUMBER_LIMIT: Final = 2**63 - 1
 """The largest whole number of a record: an offset, or an id that a game sends as a number."""

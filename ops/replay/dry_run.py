@@ -36,9 +36,9 @@ from topics.decode import (
     decode_location,
     decode_profile,
     decode_roster_entry,
+    decode_snapshot,
     decode_world,
 )
-from topics.glimpse import Glimpses
 from topics.models import Desired, PlayerProfile, Reason, Snapshot, Source
 from topics.places import Places
 from topics.roster import Roster
@@ -130,7 +130,6 @@ class DryRun:
         self._players = PlayerCache(settings.player_cache_ttl)
         for profile, at in known.profiles.values():
             self._players.learn(profile, at)
-        self._glimpses = Glimpses()
         self._states: dict[str, GroupState] = {}
         self._core = GroupFilter(
             World(known.roster, known.places, self._players),
@@ -138,7 +137,6 @@ class DryRun:
             settings.settle_seconds,
             settings.max_group_members,
             lambda: len(self._states),
-            store_after=float("inf"),  # there is no crash to come back from
         )
         self._newest = self._expired_at = self._recalled_at = 0.0
 
@@ -185,7 +183,7 @@ class DryRun:
     def _snapshots(self, record: Stored, value: bytes, at: float) -> Iterable[Snapshot]:
         if record.topic == WORLD_SNAPSHOTS:
             return split(decode_world(value, at), self._known.roster)
-        snapshot = self._glimpses.of(record.key, value, at)
+        snapshot = decode_snapshot(record.key, value, at)
         ahead = snapshot.observed_at - at
         if ahead > self._max_ahead:
             raise DecodeError(f"observed_at: {ahead:.0f} s ahead of the record's own time")

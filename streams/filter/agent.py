@@ -6,7 +6,7 @@ have an NPC verified, ticks for profiles that arrived, for players to forget and
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import time
@@ -28,7 +28,8 @@ from streams.faust_layer.app import (
 )
 from streams.faust_layer.batch import Message, single
 from streams.faust_layer.channels import raw_table
-from streams.filter import sighting
+from streams.filter import checkpoint, sighting
+from streams.filter.checkpoint import Rounds
 from streams.filter.core import GroupFilter, Held, Observation, SnapshotOutcome, World
 from streams.filter.decide import Policy
 from streams.filter.groups import groups_for
@@ -41,7 +42,7 @@ from streams.flusher import Flusher
 from streams.health import Work
 from streams.metrics import Metrics
 from streams.outbox import Outbox, RawTable, Record
-from streams.partitioned_key import split_key
+from streams.partitioned_key import partitioned_key, split_key
 from streams.reference import LocationTable, RosterTable, skip_unreadable
 from streams.settings import Mode, Settings
 from streams.topology import RawTopics
@@ -137,6 +138,9 @@ class FilterAgent:
         self._verify_requests = self._topics.names([NPC_VERIFY_REQUESTS])[0]
         self._sightings = self._table("players")
         self._sightings.on_recover(self._restore_players)
+        self._rounds = Rounds()
+        self._seen = self._table("seen")
+        self._seen.on_recover(self._recall_sighted)
         self._acks = OrderedAcks(lambda: generation_of(app), partial(ack_offset, app))
         self._flusher: Flusher[Item] = Flusher(self._flush, batch=BATCHES, waiting=4 * BATCHES)
         self._broadcast = Broadcast(
@@ -149,6 +153,7 @@ class FilterAgent:
         app.agent(self._topics[NPC_VERIFY_REQUESTS], name="verify")(self._take)
         app.task(self._run)
         when_revoked(app, self._core.forget_unsaved)
+        when_revoked(app, self._rounds.begin_anew)
         when_revoked(app, self._groups.forget)
         when_revoked(app, self._surveyor.begin_anew)
 
@@ -244,10 +249,26 @@ class FilterAgent:
         is_older = known is not None and known.last_seen > player.last_seen
         return known.name if known is not None and is_older else player.name
 
+    async def _recall_sighted(self) -> None:
+        """When NPCs held their pictures, as far as the worker before wrote it down."""
+        keys = list(self._table_of_groups.data)
+        for sighted in checkpoint.recalled(self._pieces(), keys):
+            self._core.recall(sighted)
+
+    def _pieces(self) -> Iterator[tuple[int, dict[int, float]]]:
+        for key, value in self._seen.data.items():
+            partition, facts = split_key(key)[0], checkpoint.load(value)
+            if facts is None:
+                log.warning("checkpoint_not_read", partition=partition)
+            elif self._owns(partition):
+                yield partition, facts
+
     # the flush
 
     async def _flush(self, items: Sequence[Item]) -> None:
         outbox = Outbox()
+        if self._settings.mode is Mode.CACHED and is_settled(self._app):
+            self._write_down(outbox)
         for item in items:
             match item:
                 case Taken() if self._acks.is_ours(item):
@@ -265,6 +286,14 @@ class FilterAgent:
         await outbox.deliver(self._acks)
         self._tally.report()
         self._count_tables()
+
+    def _write_down(self, outbox: Outbox) -> None:
+        """When the next few NPCs were seen: all of it has been delivered by now."""
+        number, keys = self._rounds.next(self._newest, self._core.everybody)
+        for partition, value in checkpoint.by_partition(self._core.sighted(keys)):
+            if self._owns(partition):
+                key = partitioned_key(partition, str(number))
+                outbox.change(self._seen, partition, key, value)
 
     def _receive(self, taken: Taken, outbox: Outbox) -> None:
         """A batch of either topic."""

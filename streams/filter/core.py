@@ -7,25 +7,27 @@
     nothing new                                  suppressed
 
 The state of each NPC lives in the Table; what lies here may be lost at any time: confirmations
-since the last checkpoint, changes that have not settled yet, and how often NPCs are reported on.
+since the last checkpoint (`checkpoint`), changes that have not settled yet, and how often NPCs are
+reported on.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
+from typing import NamedTuple
 
 import msgspec
 
 from streams.filter.cadence import Cadence
+from streams.filter.checkpoint import Sighted
 from streams.filter.decide import Policy, decide, difference, is_stale
-from streams.filter.familiar import Familiar
 from streams.filter.members import continuing, members_of
 from streams.filter.pace import Pace
 from streams.filter.place import place
 from streams.filter.players import Player, PlayerCache
 from streams.filter.settle import Pending, settled
-from streams.filter.standing import Since, Standing
+from streams.filter.standing import Stand, Standing
 from streams.filter.state import GroupState
 from streams.settings import Mode, Staleness
 from topics.encode import encode_key
@@ -66,8 +68,7 @@ class Held(StrEnum):
     """A forced refresh is due, and waits for its turn."""
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(NamedTuple):
     """What a snapshot leads to.
 
     `state`: to be stored, None where the Table's stays. `sightings`: players to be stored.
@@ -100,22 +101,14 @@ class GroupFilter:
         settle: float = 0.0,
         max_members: int = 100,
         npcs: Callable[[], int] = lambda: 1,
-        store_after: float | None = None,
     ) -> None:
-        """`npcs`: how many there are; forced refreshes are paced by it.
-
-        `store_after`: seconds after which a state is stored again because it still holds; None:
-        half the stale threshold. It changes no decision, as long as what is in memory lasts.
-        """
+        """`npcs`: how many there are; forced refreshes are paced by it."""
         self._world, self._npcs = world, npcs
         self._policy = policy
         self._settle = settle
-        half = policy.stale_data_threshold / 2
-        self._store_after = half if store_after is None else store_after
         self._max_members = max_members
         self._cadence = Cadence(policy.stale_data_threshold, policy.force_refresh_interval)
         self._pace = Pace(policy.force_refresh_interval)
-        self._familiar = Familiar(world.roster, world.players)
         self._standing = Standing(
             world.roster, world.places, world.players, policy.stale_data_threshold / 3
         )
@@ -129,17 +122,16 @@ class GroupFilter:
         issued_at: float,
     ) -> Observation:
         """Decide one snapshot. `issued_at` (s) only stamps the command; it decides nothing."""
-        if self.is_disabled(snapshot.npc_id):
-            return Observation(SnapshotOutcome.DISABLED)
-        if state and self._is_outdated(snapshot, state, source):
-            return Observation(SnapshotOutcome.OUTDATED)
         entry = self._world.roster.by_id(snapshot.npc_id)
-        desired = self._desired(snapshot, state, entry.home_location if entry else None)
+        if entry is not None and not entry.enabled:
+            return Observation(SnapshotOutcome.DISABLED)
+        stand = self._standing.at(encode_key(snapshot.npc_id), source.partition)
+        if state and _is_outdated(snapshot, state, stand.seen_at, source):
+            return Observation(SnapshotOutcome.OUTDATED)
+        desired = self._desired(snapshot, state, stand, entry.home_location if entry else None)
         sightings = self._see_players(desired.members, snapshot.observed_at)
-        judged = self._judge(
-            snapshot.npc_id, snapshot.observed_at, desired, state, source, issued_at
-        )
-        return replace(judged, sightings=sightings) if sightings else judged
+        judged = self._judge(snapshot, desired, state, stand, source, issued_at)
+        return judged._replace(sightings=sightings) if sightings else judged
 
     def holds(self, key: bytes | None, value: bytes, latest: float) -> float:
         """The time of a record that tells what its NPC's last one told, 0: it is to be decided.
@@ -157,42 +149,38 @@ class GroupFilter:
         seen: Observation,
     ) -> None:
         """A record was decided from this state; the next that tells the same need not be."""
+        stand = self._standing.get(key)
+        if stand is None:
+            return
         after = seen.state or state
         is_settled = seen.command is not None or seen.held is Held.UNCHANGED
         is_settled = is_settled and snapshot.npc_id not in self._pending
-        since = self._since(snapshot, after) if after and is_settled else None
-        if since is None:
-            self._standing.erase(key)
+        if after and is_settled and self._is_recognisable(stand, snapshot, after):
+            self._standing.draw(stand, value, snapshot, self._next_due(snapshot, after))
         else:
-            self._standing.draw(key, value, snapshot, since)
+            stand.shape = None
 
-    def _since(self, snapshot: Snapshot, state: GroupState) -> Since | None:
-        """None for an NPC whose every gap counts, or with somebody who is looked up each time."""
-        heard = self._familiar.heard_when_looked(snapshot.npc_id)
-        players = self._players_of(state)
+    def _is_recognisable(self, stand: Stand, snapshot: Snapshot, state: GroupState) -> bool:
+        """Not an NPC whose every gap counts, nor one with somebody who is looked up each time."""
+        if stand.players is None:
+            stand.players = self._players_of(state)
         decides_each = self._policy.mode is Mode.DIRECT or self._cadence.knows(snapshot.npc_id)
-        if heard is None or players is None or decides_each:
-            return None
-        return Since(self._next_due(snapshot, state), *heard, players)
+        return stand.named is not None and stand.players is not None and not decides_each
 
     def _next_due(self, snapshot: Snapshot, state: GroupState) -> float:
         policy, pushed = self._policy, state.last_force_refresh
-        due = [
-            state.last_updated + self._store_after,
-            snapshot.observed_at + self._world.players.ttl / 8,  # sightings are stored
-        ]
+        due = snapshot.observed_at + self._world.players.ttl / 8  # sightings are stored
         if policy.mode is Mode.CACHED:
-            due.append(pushed + policy.force_refresh_interval)
+            due = min(due, pushed + policy.force_refresh_interval)
             if policy.staleness is Staleness.SEED:
-                due.append(pushed + policy.stale_data_threshold)
-        return min(due)
+                due = min(due, pushed + policy.stale_data_threshold)
+        return due
 
     def _players_of(self, state: GroupState) -> tuple[str, ...] | None:
         """The players among the members; None: one of them is not known."""
         world = self._world
-        members = [one.id for one in state.desired.members if not world.roster.by_id(one.id)]
-        known = [player.id for player in map(world.players.get, members) if player]
-        return tuple(known) if len(known) == len(members) else None
+        members = [one.id for one in state.desired.members if one.id not in world.roster]
+        return tuple(members) if all(map(world.players.get, members)) else None
 
     def keep_players(self) -> None:
         """Before players are forgotten: those who stand somewhere were seen there."""
@@ -200,19 +188,22 @@ class GroupFilter:
 
     def disturb(self, npc_id: str) -> None:
         """The NPC's state was changed by somebody else: its next record is decided."""
-        self._standing.leave(encode_key(npc_id))
+        stand = self._standing.get(encode_key(npc_id))
+        if stand:
+            self._standing.leave(stand)
 
     def profile_changed(self, npc_id: str, state: GroupState, issued_at: float) -> Observation:
         """Look again at an NPC nobody reports on just now: did a member's profile arrive?"""
-        self._familiar.forget(npc_id)
+        stand = self._standing.at(encode_key(npc_id), state.source.partition)
+        self._standing.forget_look(stand)
         members = {member.id: member for member in map(self._refreshed, state.desired.members)}
         desired = msgspec.structs.replace(state.desired, members=tuple(members.values()))
         if difference(state.desired, desired) is None:
             return Observation(SnapshotOutcome.SUPPRESSED)
         now = self.last_seen(npc_id, state)
-        seen = self._sent(npc_id, now, Reason.PROFILE, desired, state.source, issued_at)
+        seen = self._sent(npc_id, stand, now, Reason.PROFILE, desired, state.source, issued_at)
         assert seen.state is not None  # a command comes with one
-        return replace(seen, state=msgspec.structs.replace(seen.state, silent=state.silent))
+        return seen._replace(state=msgspec.structs.replace(seen.state, silent=state.silent))
 
     def verification(
         self, npc_id: str, state: GroupState, issued_at: float
@@ -233,48 +224,72 @@ class GroupFilter:
 
     def last_seen(self, npc_id: str, state: GroupState) -> float:
         """When a snapshot confirmed the picture last; the Table may not know of it yet."""
-        return max(state.last_updated, self._standing.seen_at(encode_key(npc_id)))
+        return max(state.last_updated, self.last_held(npc_id))
 
     def last_held(self, npc_id: str) -> float:
         """The time of the last snapshot that held the picture, 0: none that is known."""
-        return self._standing.seen_at(encode_key(npc_id))
+        stand = self._standing.get(encode_key(npc_id))
+        return stand.seen_at if stand else 0.0
+
+    def everybody(self) -> Sequence[bytes]:
+        """The keys of all NPCs that were heard of since the partitions moved."""
+        return self._standing.keys()
+
+    def sighted(self, keys: Iterable[bytes]) -> Iterator[Sighted]:
+        """When those of the keys whose pictures were held were seen last."""
+        for key in keys:
+            stand = self._standing.get(key)
+            if stand and stand.seen_at:
+                yield Sighted(key, stand.partition, stand.seen_at)
+
+    def recall(self, sighted: Sighted) -> None:
+        """An NPC held its picture before its partition moved here."""
+        stand = self._standing.at(sighted.key, sighted.partition)
+        stand.seen_at = max(stand.seen_at, sighted.at)
 
     def forget_unsaved(self) -> None:
         """Partitions moved: what is not in the Table may belong to another worker now."""
         self._standing.clear()
         self._pending.clear()
         self._cadence.forget_all()
-        self.forget_looks()
 
     def forget_looks(self) -> None:
         """Look the members of every NPC up again with its next snapshot."""
-        self._familiar.forget_all()
+        self._standing.forget_looks()
 
-    def _desired(self, snapshot: Snapshot, state: GroupState | None, home: str | None) -> Desired:
+    def _desired(
+        self, snapshot: Snapshot, state: GroupState | None, stand: Stand, home: str | None
+    ) -> Desired:
+        location = place(snapshot.location, snapshot.position, home, self._world.places)
         desired = Desired(
-            members=self._members(snapshot, state),
-            location=place(snapshot.location, snapshot.position, home, self._world.places)
-            or (state.desired.location if state else ""),
+            members=self._members(snapshot, state, stand),
+            location=location or (state.desired.location if state else ""),
             action=snapshot.action,
         )
-        return self._without_flaps(snapshot, desired, state) if self._settle and state else desired
+        if not self._settle or state is None:
+            return desired
+        return self._without_flaps(snapshot, desired, state, stand)
 
-    def _members(self, snapshot: Snapshot, state: GroupState | None) -> tuple[Member, ...]:
-        if state is not None and self._familiar.is_same(snapshot):
+    def _members(
+        self, snapshot: Snapshot, state: GroupState | None, stand: Stand
+    ) -> tuple[Member, ...]:
+        if state is not None and self._standing.is_familiar(stand, snapshot):
             return state.desired.members
-        heard = self._familiar.heard()
         before = state.desired.members if state else ()
+        heard = self._standing.heard()
         found = members_of(snapshot, self._world.roster, self._world.players)
-        self._familiar.remember(snapshot, heard)
+        self._standing.look(stand, snapshot, heard)
         return continuing(before, found, self._max_members)
 
-    def _without_flaps(self, snapshot: Snapshot, desired: Desired, state: GroupState) -> Desired:
+    def _without_flaps(
+        self, snapshot: Snapshot, desired: Desired, state: GroupState, stand: Stand
+    ) -> Desired:
         pending = self._pending.pop(snapshot.npc_id, {})
         desired, waiting = settled(
             state.desired, desired, pending, snapshot.observed_at, self._settle
         )
         if waiting or pending:
-            self._familiar.forget(snapshot.npc_id)
+            self._standing.forget_look(stand)
         if waiting:
             self._pending[snapshot.npc_id] = waiting
         # Who has not left for good may be there beside who has come for good.
@@ -282,20 +297,23 @@ class GroupFilter:
 
     def _judge(
         self,
-        npc_id: str,
-        now: float,
+        snapshot: Snapshot,
         desired: Desired,
         state: GroupState | None,
+        stand: Stand,
         source: Source,
         issued_at: float,
     ) -> Observation:
-        picture = self._confirmed_state(npc_id, state) if state else None
-        reason = self._reason(npc_id, picture, desired, now)
+        npc_id, now = snapshot.npc_id, snapshot.observed_at
+        reason = self._reason(npc_id, state, stand.seen_at, desired, now)
         if reason:
-            return self._sent(npc_id, now, reason, desired, source, issued_at)
+            return self._sent(npc_id, stand, now, reason, desired, source, issued_at)
         assert state is not None  # no state is always a reason
-        held, kept = self._held(npc_id, state, now), self._confirm(npc_id, state, now, source)
-        return Observation(SnapshotOutcome.SUPPRESSED, state=kept, held=held)
+        stand.seen_at = now
+        back = self._back(state, now, source) if state.silent else None
+        return Observation(
+            SnapshotOutcome.SUPPRESSED, state=back, held=self._held(npc_id, state, now)
+        )
 
     def _held(self, npc_id: str, state: GroupState, now: float) -> Held:
         if npc_id in self._pending:
@@ -305,58 +323,42 @@ class GroupFilter:
         return Held.PACED if is_due and policy.mode is Mode.CACHED else Held.UNCHANGED
 
     def _reason(
-        self, npc_id: str, picture: GroupState | None, desired: Desired, now: float
+        self, npc_id: str, state: GroupState | None, held_at: float, desired: Desired, now: float
     ) -> Reason | None:
+        if state is None:
+            return Reason.FIRST_SEEN
+        seen_at = max(state.last_updated, held_at)
         stale_after = self._cadence.stale_after(npc_id)
-        reason = decide(picture, desired, now, self._policy, stale_after)
-        if picture is None or self._policy.mode is not Mode.CACHED:
+        reason = decide(state, desired, now, self._policy, stale_after, seen_at)
+        if self._policy.mode is not Mode.CACHED:
             return reason
-        self._cadence.learn(npc_id, now - picture.last_updated)
-        if reason is Reason.FORCE_REFRESH and not self._may_refresh(picture, now):
-            return Reason.STALE if is_stale(picture, now, stale_after) else None
+        self._cadence.learn(npc_id, now - seen_at)
+        if reason is Reason.FORCE_REFRESH and not self._may_refresh(state, now):
+            return Reason.STALE if is_stale(seen_at, now, stale_after) else None
         return reason
 
-    def _may_refresh(self, picture: GroupState, now: float) -> bool:
-        overdue = now - picture.last_force_refresh - self._policy.force_refresh_interval
+    def _may_refresh(self, state: GroupState, now: float) -> bool:
+        overdue = now - state.last_force_refresh - self._policy.force_refresh_interval
         return self._pace.lets_through(overdue, now, self._npcs())
 
     def _sent(
         self,
         npc_id: str,
+        stand: Stand,
         now: float,
         reason: Reason,
         desired: Desired,
         source: Source,
         issued_at: float,
     ) -> Observation:
-        self._standing.leave(encode_key(npc_id))
+        self._standing.leave(stand)
         command = _command(npc_id, now, reason, desired, source, issued_at)
         state = GroupState(desired=desired, last_updated=now, last_force_refresh=now, source=source)
         return Observation(SnapshotOutcome.SENT, command, state)
 
-    def _confirm(
-        self, npc_id: str, state: GroupState, now: float, source: Source
-    ) -> GroupState | None:
-        """Note that the picture still holds: in memory, and in the Table twice a threshold.
-
-        Who was marked silent has returned, which is worth a write at once.
-        """
-        self._standing.confirm(encode_key(npc_id), now)
-        is_fresh = now - state.last_updated < self._store_after
-        if is_fresh and not state.silent:
-            return None
+    def _back(self, state: GroupState, now: float, source: Source) -> GroupState:
+        """Who was marked silent has returned, which is worth a write at once."""
         return msgspec.structs.replace(state, last_updated=now, source=source, silent=False)
-
-    def _confirmed_state(self, npc_id: str, state: GroupState) -> GroupState:
-        return msgspec.structs.replace(state, last_updated=self.last_seen(npc_id, state))
-
-    def _is_outdated(self, snapshot: Snapshot, state: GroupState, source: Source) -> bool:
-        """Older than the picture; or the very record it was made from, delivered again."""
-        last_updated = self.last_seen(snapshot.npc_id, state)
-        repeated = source.offset <= state.source.offset and source.topic == state.source.topic
-        return snapshot.observed_at < last_updated or (
-            repeated and snapshot.observed_at <= last_updated
-        )
 
     def _refreshed(self, member: Member) -> Member:
         """The member as known today; a real appearance is never emptied."""
@@ -368,12 +370,18 @@ class GroupFilter:
         appearance = world.players.appearance(player_id or member.id) or member.appearance
         return Member(id=player_id or member.id, name=member.name, appearance=appearance)
 
-    def _see_players(self, members: tuple[Member, ...], at: float) -> tuple[Player, ...]:
+    def _see_players(self, members: Sequence[Member], at: float) -> tuple[Player, ...]:
         """Note the players among the members; those worth a changelog write."""
-        world = self._world
-        seen = [m for m in members if not world.roster.by_id(m.id)]
-        worthy = [m.id for m in seen if world.players.see(m.id, m.name, at)]
-        return tuple(p for p in map(world.players.get, worthy) if p)
+        roster, players = self._world.roster, self._world.players
+        worthy = [m.id for m in members if m.id not in roster and players.see(m.id, m.name, at)]
+        return tuple(p for p in map(players.get, worthy) if p) if worthy else ()
+
+
+def _is_outdated(snapshot: Snapshot, state: GroupState, held_at: float, source: Source) -> bool:
+    """Older than the picture; or the very record it was made from, delivered again."""
+    now, seen_at = snapshot.observed_at, max(state.last_updated, held_at)
+    repeated = source.offset <= state.source.offset and source.topic == state.source.topic
+    return now < seen_at or (repeated and now <= seen_at)
 
 
 def _command(

@@ -54,20 +54,27 @@ def decide(
     now: float,
     policy: Policy,
     stale_after: float | None = None,
+    seen_at: float | None = None,
 ) -> Reason | None:
     """Why to send a command for `desired`, or None when the memory is right as it is.
 
-    `stale_after`: seconds for this NPC, None: those of the policy.
+    `stale_after`: seconds for this NPC, None: those of the policy. `seen_at`: when the picture was
+    confirmed last, None: as the state has it.
     """
     if state is None:
         return Reason.FIRST_SEEN
-    after = policy.stale_data_threshold if stale_after is None else stale_after
-    return difference(state.desired, desired) or _due(state, now, policy, after)
+    return difference(state.desired, desired) or _due(
+        state.last_force_refresh,
+        state.last_updated if seen_at is None else seen_at,
+        now,
+        policy,
+        policy.stale_data_threshold if stale_after is None else stale_after,
+    )
 
 
-def is_stale(state: GroupState, now: float, stale_after: float) -> bool:
+def is_stale(seen_at: float, now: float, stale_after: float) -> bool:
     """Whether the gap before a snapshot was too long."""
-    return now - state.last_updated > stale_after
+    return now - seen_at > stale_after
 
 
 def difference(before: Desired, after: Desired) -> Reason | None:
@@ -94,14 +101,16 @@ def _same_names(before: Desired, after: Desired) -> bool:
     )
 
 
-def _due(state: GroupState, now: float, policy: Policy, stale_after: float) -> Reason | None:
+def _due(
+    pushed_at: float, seen_at: float, now: float, policy: Policy, stale_after: float
+) -> Reason | None:
     if policy.mode is Mode.DIRECT:
         return Reason.FORCE_REFRESH
     if policy.mode is Mode.FILTERED:
         return None
-    pushed = now - state.last_force_refresh
+    pushed = now - pushed_at
     if policy.staleness is Staleness.SEED and pushed > policy.stale_data_threshold:
         return Reason.STALE
     if pushed >= policy.force_refresh_interval:
         return Reason.FORCE_REFRESH
-    return Reason.STALE if is_stale(state, now, stale_after) else None
+    return Reason.STALE if is_stale(seen_at, now, stale_after) else None

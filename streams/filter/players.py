@@ -30,8 +30,6 @@ class Player:
     description: str = ""
     last_seen: float = 0.0
     saved_at: float = 0.0
-    changed_at: int = 0
-    """The cache's version when its name, description or right to its name changed last."""
 
 
 def is_unknown(description: str) -> bool:
@@ -79,12 +77,6 @@ class PlayerCache:
         """The player's description, empty while unknown."""
         player = self._players.get(player_id)
         return player.description if player else ""
-
-    def changed_at(self, told: str) -> int:
-        """The version at which changed last whom a name or an id means; who was lost counts not."""
-        player = self._players.get(told)
-        holder = self._players.get(self.id_of(told) or "")
-        return max(player.changed_at if player else 0, holder.changed_at if holder else 0)
 
     def has_news_of(self, told: Iterable[str], since: int) -> bool:
         """Whether an id or a folded name means something else than at a version.
@@ -212,7 +204,6 @@ class PlayerCache:
 
     def _touch(self, player: Player) -> None:
         self.version += 1
-        player.changed_at = self.version
         self._changed[player.id] = self._changed[fold(player.name)] = self.version
 
     def _give_name(self, player: Player, name: str) -> None:

@@ -1,4 +1,4 @@
-"""NPCs of whom the game tells the same again, recognised by the bytes of the record. Pure.
+"""What is remembered of each NPC, so that the same told again is not decided again. Pure.
 
 Most snapshots are the NPC's last one with a later time, and the NPC moved by a little. Of the
 record that was decided last it is remembered where its time stands, where its position does if the
@@ -6,29 +6,32 @@ record names the place as well, and a hash of everything around these. The next 
 
     has other bytes around, or no number or no three there   is decoded and decided
     is not newer, or comes after a long gap                  is decoded and decided
-    comes when something is due (a refresh, a stored state)  is decoded and decided
+    comes when something is due (a refresh)                  is decoded and decided
     names somebody who was heard of since                    is decoded and decided
     none of these                                            holds the picture: nothing is new
 
-Invariants: the NPC's state is what the record with these bytes led to; between `seen_at` and
-`until` nothing falls due; a record with another number in its place decodes to the same but for the
-time (`outline`), and with another position to the same but for that. Whoever changes an NPC's state
-otherwise calls `leave`.
+Of one that is decided, whom it means need not be looked up again where it names the people whom
+the one before it named (`is_familiar`), and none of these was heard of since.
+
+Invariants: the NPC's state is what the record with these bytes led to, and has the members that
+the look led to; before `until` nothing falls due; a record with another number in its place decodes
+to the same but for the time (`outline`), and with another position to the same but for that.
+Whoever changes an NPC's state otherwise calls `leave`, and `forget_look` if its members change.
 """
 
 import re
 import sys
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
 
 from streams.filter.players import PlayerCache
-from topics.models import Snapshot
+from topics.models import COORDINATE_LIMIT, Snapshot
 from topics.places import Places
 from topics.roster import Roster
 from topics.text import fold
-from topics.wire import COORDINATE_LIMIT
 
 _TIME_KEY, _PLACE_KEY = b'"observed_at"', b'"position"'
 _TIME = re.compile(_TIME_KEY + rb"\s*:\s*([0-9.eE+-]+)\s*([,}])")
@@ -47,8 +50,8 @@ _point = msgspec.json.Decoder(_Point).decode
 _moving = msgspec.json.Decoder(_Moving).decode
 
 
-class Outline(NamedTuple):
-    """A record but for its time, and for its position where that is no matter."""
+class Shape(NamedTuple):
+    """Where in a record its time stands, and its position where that is no matter."""
 
     begin: int
     """Where the first of the two begins."""
@@ -57,12 +60,20 @@ class Outline(NamedTuple):
     is_time_first: bool
     mark: bytes
     """What ends the time: a comma, or the record's brace."""
+
+
+class Outline(NamedTuple):
+    """A record but for its time and position. `around`: a hash of the rest."""
+
+    shape: Shape
     around: int
-    """A hash of the rest."""
 
 
 _Parts = tuple[bytes, bytes, bytes]
 """Time, position (empty: it is part of the rest) and the rest."""
+
+_shape = lru_cache(maxsize=1024)(Shape)
+"""The records of a game have few shapes: one object for all of the same."""
 
 
 def outline(value: bytes, *, with_place: bool) -> Outline | None:
@@ -80,19 +91,19 @@ def outline(value: bytes, *, with_place: bool) -> Outline | None:
         return None
     place = None if with_place or moving.position is None else _PLACE.search(value)
     if place is None or value.count(_PLACE_KEY) != 1:
-        drawn = Outline(time.start(1), 0, True, time[2], 0)
+        shape = _shape(time.start(1), 0, True, time[2])
     elif time.start() < place.start():
         gap = place.start(1) - value.find(time[2], time.start(1))
-        drawn = Outline(time.start(1), gap, True, time[2], 0)
+        shape = _shape(time.start(1), gap, True, time[2])
     else:
-        drawn = Outline(place.start(1), time.start(1) - place.end(1), False, time[2], 0)
-    parts = _parts(value, drawn)
-    return drawn._replace(around=hash(parts[2])) if parts else None
+        shape = _shape(place.start(1), time.start(1) - place.end(1), False, time[2])
+    parts = _parts(value, shape)
+    return Outline(shape, hash(parts[2])) if parts else None
 
 
-def _parts(value: bytes, drawn: Outline) -> _Parts | None:
+def _parts(value: bytes, shape: Shape) -> _Parts | None:
     """Takes a record apart where another one had its time and position; None: it cannot be."""
-    begin, gap, is_time_first, mark, _ = drawn
+    begin, gap, is_time_first, mark = shape
     end = value.find(mark, begin) if is_time_first else value.find(b"]", begin) + 1
     if end <= begin:
         return None
@@ -116,32 +127,39 @@ def _is_somewhere(position: bytes) -> bool:
     return farthest <= COORDINATE_LIMIT
 
 
-@dataclass(slots=True)
+class Heard(NamedTuple):
+    """How much had been heard of NPCs and players at some moment: versions."""
+
+    roster: int
+    players: int
+
+
+@dataclass(slots=True, eq=False)
 class Stand:
     """How an NPC stands; times of the game, in seconds."""
 
+    partition: int
+    """From which it was heard last."""
     seen_at: float = 0.0
     """When a snapshot held the picture last, as far as it is known here only."""
-    until: float = 0.0
-    """From when on a record is decided whatever it says; 0: the next one is."""
-    drawn: Outline | None = None
+
+    named: int | None = None
+    """A hash of whom the game named when the members were looked up; None: to be looked up."""
     roster: int = 0
-    places: int = 0
     heard: int = 0
-    """The versions of roster, places and players that it was decided with."""
+    """The versions of roster and players of that look, or later ones without news."""
     told: tuple[str, ...] = ()
-    """Names and ids of who stands there, as the game has them."""
-    players: tuple[str, ...] = ()
-    """Ids of the players among the members."""
+    """The names and ids of that look, as `PlayerCache.has_news_of` knows them."""
+    players: tuple[str, ...] | None = None
+    """Ids of the players among the members; None: not known yet, or somebody is not known."""
 
-
-class Since(NamedTuple):
-    """Until when an NPC's record needs no decision, and what was known when it had its last."""
-
-    until: float
-    roster: int
-    heard: int
-    players: tuple[str, ...]
+    shape: Shape | None = None
+    """Of the record that was decided last; None: the next one is decided, whatever it says."""
+    around: int = 0
+    until: float = 0.0
+    """From when on a record is decided."""
+    places: int = 0
+    """The version of the places that it was decided with."""
 
 
 @dataclass(slots=True)
@@ -155,16 +173,37 @@ class Standing:
     """Seconds between two snapshots beyond which the second is decided."""
     _stands: dict[bytes, Stand] = field(default_factory=dict)
 
+    def __len__(self) -> int:
+        return len(self._stands)
+
+    def get(self, key: bytes) -> Stand | None:
+        """What is remembered of an NPC."""
+        return self._stands.get(key)
+
+    def at(self, key: bytes, partition: int) -> Stand:
+        """What is remembered of an NPC that was heard from a partition."""
+        stand = self._stands.get(key)
+        if stand is None:
+            stand = self._stands[key] = Stand(partition)
+        stand.partition = partition
+        return stand
+
+    def keys(self) -> list[bytes]:
+        """Of all of them."""
+        return list(self._stands)
+
+    # the record
+
     def holds(self, key: bytes | None, value: bytes, latest: float) -> float:
         """The time of a record that holds the picture, which is noted; 0 for one to be decided.
 
         `latest`: a time beyond this is to be looked at.
         """
         stand = self._stands.get(key)  # type: ignore[arg-type]  # None is nobody's key
-        if stand is None or stand.drawn is None:
+        if stand is None or stand.shape is None:
             return 0.0
-        parts = _parts(value, stand.drawn)
-        if parts is None or hash(parts[2]) != stand.drawn.around:
+        parts = _parts(value, stand.shape)
+        if parts is None or hash(parts[2]) != stand.around:
             return 0.0
         if parts[1] and not _is_somewhere(parts[1]):
             return 0.0
@@ -175,67 +214,72 @@ class Standing:
         seen_at = stand.seen_at
         if not seen_at < at < stand.until or at - seen_at > self.longest_gap or at > latest:
             return 0.0
-        if self._has_news(stand):
+        if stand.places != self.places.version or self._has_news(stand):
             return 0.0
         stand.seen_at = at
-        self.players.count_hits(len(stand.players))
+        self.players.count_hits(len(stand.players or ()))
         return at
 
-    def seen_at(self, key: bytes) -> float:
-        """When a snapshot held the NPC's picture last, 0: not that anybody here knows."""
-        stand = self._stands.get(key)
-        return stand.seen_at if stand else 0.0
+    def draw(self, stand: Stand, value: bytes, snapshot: Snapshot, until: float) -> None:
+        """Remember the record that was decided last. `until`: something falls due then."""
+        drawn = outline(value, with_place=not snapshot.location)
+        if drawn is None:
+            stand.shape = None
+            return
+        stand.shape, stand.around = drawn
+        stand.until, stand.places = until, self.places.version
+        stand.seen_at = max(stand.seen_at, snapshot.observed_at)
 
-    def confirm(self, key: bytes, at: float) -> None:
-        """A snapshot was decided and held the picture."""
-        stand = self._stands.setdefault(key, Stand())
+    def leave(self, stand: Stand) -> None:
+        """The NPC's state is another now: the next record is decided, whatever it says."""
         self._note_players(stand)
-        stand.seen_at = at
-
-    def leave(self, key: bytes) -> None:
-        """The NPC's state is another now."""
-        stand = self._stands.pop(key, None)
-        if stand:
-            self._note_players(stand)
+        stand.shape, stand.seen_at = None, 0.0
 
     def clear(self) -> None:
         """Partitions moved."""
         self.keep_players()
         self._stands.clear()
 
-    def draw(self, key: bytes, value: bytes, snapshot: Snapshot, since: Since) -> None:
-        """Remember the record that was decided last."""
-        stand = self._stands.setdefault(key, Stand())
-        stand.drawn = outline(value, with_place=not snapshot.location)
-        if stand.drawn is None:
-            return
-        stand.until, stand.players = since.until, since.players
-        stand.seen_at = max(stand.seen_at, snapshot.observed_at)
-        stand.roster, stand.places, stand.heard = since.roster, self.places.version, since.heard
-        if (told := _told(snapshot)) != stand.told:
-            stand.told = tuple(map(sys.intern, told))
-
-    def erase(self, key: bytes) -> None:
-        """The next record is decided, whatever it says."""
-        stand = self._stands.get(key)
-        if stand:
-            stand.drawn = None
-
     def keep_players(self) -> None:
         """Note of the players who stand somewhere when they were seen last."""
         for stand in self._stands.values():
             self._note_players(stand)
 
-    def __len__(self) -> int:
-        return len(self._stands)
+    # the look
+
+    def heard(self) -> Heard:
+        """What a look at this moment knows."""
+        return Heard(self.roster.version, self.players.version)
+
+    def is_familiar(self, stand: Stand, snapshot: Snapshot) -> bool:
+        """Whether looking the members up again would give those that the state has."""
+        return stand.named == _named(snapshot) and not self._has_news(stand)
+
+    def look(self, stand: Stand, snapshot: Snapshot, heard: Heard) -> None:
+        """The members were looked up when so much had been heard, and the state has them."""
+        self.forget_look(stand)
+        stand.named = _named(snapshot)
+        stand.roster, stand.heard = heard
+        if (told := _told(snapshot)) != stand.told:
+            stand.told = tuple(map(sys.intern, told))
+
+    def forget_look(self, stand: Stand) -> None:
+        """The state of an NPC has other members now."""
+        self._note_players(stand)
+        stand.named = stand.players = stand.shape = None
+
+    def forget_looks(self) -> None:
+        """Of all of them."""
+        for stand in self._stands.values():
+            self.forget_look(stand)
 
     def _note_players(self, stand: Stand) -> None:
-        for player_id in stand.players:
+        for player_id in stand.players or ():
             self.players.seen_again(player_id, stand.seen_at)
 
     def _has_news(self, stand: Stand) -> bool:
         """Whether anything was heard that may matter to this NPC."""
-        if stand.roster != self.roster.version or stand.places != self.places.version:
+        if stand.roster != self.roster.version:
             return True
         players, heard = self.players, stand.heard
         if heard == players.version:
@@ -247,11 +291,11 @@ class Standing:
 
 
 def _told(snapshot: Snapshot) -> tuple[str, ...]:
-    """Whom it names, as `PlayerCache.news_of` knows them."""
+    """Whom it names, each once or more: a smaller set costs more than it saves."""
     nearby = snapshot.nearby_players
-    named = {
-        *map(fold, snapshot.cluster),
-        *(one.id for one in nearby),
-        *(fold(one.name) for one in nearby),
-    }
-    return tuple(named)
+    names = [*snapshot.cluster, *(one.name for one in nearby)]
+    return (*dict.fromkeys(map(fold, names)), *(one.id for one in nearby))
+
+
+def _named(snapshot: Snapshot) -> int:
+    return hash((snapshot.cluster, snapshot.nearby_players))

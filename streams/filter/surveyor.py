@@ -122,7 +122,7 @@ class Surveyor:
         seen_at = self._core.last_seen(npc_id, state)
         if self._time.is_silence(state, seen_at, self._settings.silent_after):
             log.info("npc_silent", npc_id=npc_id, seconds=round(self._time.seconds_since(seen_at)))
-            state = msgspec.structs.replace(state, silent=True)
+            state = msgspec.structs.replace(state, silent=True, last_updated=seen_at)
             self._core.disturb(npc_id)
             self._groups.put(npc_id, state.source.partition, state, outbox)
         if state.silent:

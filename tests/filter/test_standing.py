@@ -193,10 +193,10 @@ SCHEDULES: list[tuple[Policy, tuple[float, ...], int]] = [
     (Policy(), (0, 3, 6, 6), 2),  # the same record again
     (Policy(), (0, 1, 12, 13), 1),  # a gap that is learned from, with nothing else due
     (Policy(), (0, 3, 6, 17, 20, 23), 3),  # a gap that is learned from, and shorter ones
-    (Policy(), tuple(range(0, 340, 3)), 91),  # a refresh
-    (Policy(staleness=Staleness.SEED), tuple(range(0, 100, 3)), 24),
+    (Policy(), tuple(range(0, 340, 3)), 112),  # a refresh
+    (Policy(staleness=Staleness.SEED), tuple(range(0, 100, 3)), 27),
     (Policy(mode=Mode.DIRECT), (0, 3, 6), 0),
-    (Policy(mode=Mode.FILTERED), tuple(range(0, 340, 3)), 91),
+    (Policy(mode=Mode.FILTERED), tuple(range(0, 340, 3)), 113),
 ]
 
 
@@ -326,17 +326,17 @@ def test_another_time_and_position_in_their_places_change_nothing_else(
         {
             **told,
             "observed_at": second,
-            **({"position": there} if drawn.gap else {}),
+            **({"position": there} if drawn.shape.gap else {}),
         },
         ensure_ascii=is_plain,
     ).encode(errors="replace")
 
     assert drawn == outline(other, with_place=with_place)
-    assert not (with_place and drawn.gap)
+    assert not (with_place and drawn.shape.gap)
     expected = msgspec.structs.replace(
         snapshot,
         observed_at=float(second),
-        position=tuple(map(float, there)) if drawn.gap else snapshot.position,
+        position=tuple(map(float, there)) if drawn.shape.gap else snapshot.position,
     )
     assert expected == decode_snapshot(b"npc-1", other, NOON)
 
@@ -381,4 +381,4 @@ def test_of_two_positions_neither_is_left_out() -> None:
     drawn = outline(value, with_place=False)
 
     assert drawn is not None
-    assert 0 == drawn.gap
+    assert 0 == drawn.shape.gap

@@ -37,6 +37,7 @@ class Filtering(Stage):
         self.agent._groups = groups_for(self.agent._settings.mode, cast("Any", self.groups))
         self.agent._surveyor._groups = self.agent._groups
         self.players = self.agent._sightings = self.table("players")
+        self.seen = self.agent._seen = self.table("seen")
         self.owned, self.is_settled = set(range(8)), True
         monkeypatch.setattr(module, "owns", lambda _app, _table, number: number in self.owned)
         monkeypatch.setattr(module, "is_settled", lambda _app: self.is_settled)
@@ -393,6 +394,75 @@ async def test_the_filtered_mode_forgets_its_groups_when_partitions_move(
     await stage.flush(stage.snapshot(3))
 
     assert ["first_seen", "first_seen"] == stage.reasons
+
+
+# ---------------------------------------------------------------- what was seen is written down
+
+
+async def restarted(stage: Filtering) -> None:
+    """Another worker takes the partitions over: the Tables are what it knows."""
+    stage.agent._core.forget_unsaved()
+    await stage.agent._recall_sighted()
+
+
+async def held_for_long(stage: Filtering) -> None:
+    """The NPC does the same for two minutes."""
+    for at in range(0, 121, 3):
+        await stage.flush(stage.snapshot(at, timestamp=NOON + at))
+
+
+async def test_an_npc_that_does_the_same_costs_no_state_and_no_command_after_a_restart(
+    stage: Filtering,
+) -> None:
+    await held_for_long(stage)
+    await restarted(stage)
+
+    await stage.flush(stage.snapshot(124, timestamp=NOON + 124))
+
+    assert ["first_seen"] == stage.reasons
+    assert 1 == len(stage.sent("groups-changelog"))
+    assert [b"3/0"] == list(stage.seen.data)
+
+
+async def test_without_what_was_written_down_it_is_stale_once(stage: Filtering) -> None:
+    await held_for_long(stage)
+    stage.seen.data[b"3/0"] = b"junk"
+    with capture_logs() as logs:
+        await restarted(stage)
+
+    await stage.flush(stage.snapshot(124, timestamp=NOON + 124))
+    await stage.flush(stage.snapshot(127, timestamp=NOON + 127))
+
+    assert ["first_seen", "stale"] == stage.reasons
+    assert [("checkpoint_not_read", 3)] == [(one["event"], one["partition"]) for one in logs]
+
+
+async def test_nothing_is_written_down_of_partitions_that_are_anothers(stage: Filtering) -> None:
+    await stage.flush(stage.snapshot(0))
+    stage.owned.discard(3)
+
+    await held_for_long(stage)
+
+    assert {} == stage.seen.data
+
+
+async def test_what_is_known_of_anothers_partitions_is_not_recalled(stage: Filtering) -> None:
+    await held_for_long(stage)
+    stage.owned.discard(3)
+    await restarted(stage)
+
+    assert [] == list(stage.agent._core.everybody())
+
+
+@pytest.mark.parametrize("mode", ["filtered", "direct"])
+async def test_without_a_table_nothing_is_written_down(
+    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Filtering(tmp_path, monkeypatch, mode=mode)
+
+    await held_for_long(stage)
+
+    assert {} == stage.seen.data
 
 
 # ---------------------------------------------------------------- the survey

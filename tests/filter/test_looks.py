@@ -1,6 +1,7 @@
 """What is remembered of a look at an NPC never changes what is decided."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given, settings
@@ -8,8 +9,8 @@ from hypothesis import strategies as st
 
 from streams.filter.core import GroupFilter, Observation, World
 from streams.filter.decide import Policy
-from streams.filter.familiar import Familiar
 from streams.filter.players import PlayerCache
+from streams.filter.standing import Standing
 from streams.filter.state import GroupState
 from topics.models import PlayerProfile, PlayerRef, RosterEntry, Snapshot, Source
 from topics.places import Places
@@ -107,20 +108,33 @@ def _look(*cluster: str) -> Snapshot:
     return Snapshot(npc_id="npc-1", observed_at=0.0, cluster=cluster)
 
 
-def _familiar(**roster: str) -> Familiar:
-    entries = [RosterEntry(npc_id=npc_id, name=name) for npc_id, name in roster.items()]
-    return Familiar(Roster(entries), PlayerCache(30.0))
+@dataclass
+class Looked:
+    """An NPC's stand, after it was looked at with Ann."""
+
+    standing: Standing = field(
+        default_factory=lambda: Standing(Roster(), Places(), PlayerCache(30.0), 10.0)
+    )
+
+    def __post_init__(self) -> None:
+        self.stand = self.standing.at(b"npc-1", 0)
+        self.look()
+
+    def look(self) -> None:
+        self.standing.look(self.stand, _look("Ann"), self.standing.heard())
+
+    def is_familiar(self, *names: str) -> bool:
+        return self.standing.is_familiar(self.stand, _look(*names))
 
 
 def test_the_same_people_are_familiar() -> None:
-    familiar = _familiar()
-    familiar.remember(_look("Ann"), familiar.heard())
+    looked = Looked()
 
-    assert familiar.is_same(_look("Ann"))
-    assert not familiar.is_same(_look("Ann", "Bob"))
+    assert looked.is_familiar("Ann")
+    assert not looked.is_familiar("Ann", "Bob")
 
 
-CHANGES: list[tuple[str, Callable[[Familiar], object], bool]] = [
+CHANGES: list[tuple[str, Callable[[Standing], object], bool]] = [
     ("of her", lambda one: one.players.see("p1", "Ann", 1.0), False),
     ("of somebody else", lambda one: one.players.see("p2", "Bob", 1.0), True),
     ("of an NPC", lambda one: one.roster.put(RosterEntry(npc_id="npc-9", name="Eve")), False),
@@ -131,41 +145,48 @@ CHANGES: list[tuple[str, Callable[[Familiar], object], bool]] = [
     ("change", "is_same"), [c[1:] for c in CHANGES], ids=[c[0] for c in CHANGES]
 )
 def test_she_is_familiar_until_something_is_heard(
-    change: Callable[[Familiar], object], is_same: bool
+    change: Callable[[Standing], object], is_same: bool
 ) -> None:
-    familiar = _familiar()
-    familiar.remember(_look("Ann"), familiar.heard())
+    looked = Looked()
 
-    change(familiar)
+    change(looked.standing)
 
-    assert is_same == familiar.is_same(_look("Ann"))
+    assert is_same == looked.is_familiar("Ann")
 
 
 def test_nobody_is_familiar_once_somebody_was_forgotten() -> None:
-    familiar = _familiar()
-    familiar.players.see("p2", "Bob", 1.0)
-    familiar.remember(_look("Ann"), familiar.heard())
+    looked = Looked()
+    looked.standing.players.see("p2", "Bob", 1.0)
+    looked.look()
 
-    familiar.players.forget("p2")
+    looked.standing.players.forget("p2")
 
-    assert not familiar.is_same(_look("Ann"))
+    assert not looked.is_familiar("Ann")
 
 
 def test_seeing_the_same_player_again_is_no_news() -> None:
-    familiar = _familiar()
-    familiar.players.see("p1", "Ann", 1.0)
-    before = familiar.heard()
+    standing = Looked().standing
+    standing.players.see("p1", "Ann", 1.0)
+    before = standing.heard()
 
-    familiar.players.see("p1", "Ann", 2.0)
+    standing.players.see("p1", "Ann", 2.0)
 
-    assert before == familiar.heard()
+    assert before == standing.heard()
 
 
 def test_nobody_is_familiar_once_a_player_has_given_up_a_name() -> None:
-    familiar = _familiar()
-    familiar.players.see("p1", "Ann", 1.0)
-    familiar.remember(_look("Ann"), familiar.heard())
+    looked = Looked()
+    looked.standing.players.see("p1", "Ann", 1.0)
+    looked.look()
 
-    familiar.players.see("p1", "Bob", 2.0)
+    looked.standing.players.see("p1", "Bob", 2.0)
 
-    assert not familiar.is_same(_look("Ann"))
+    assert not looked.is_familiar("Ann")
+
+
+def test_who_was_told_anew_is_looked_up() -> None:
+    looked = Looked()
+
+    looked.standing.forget_looks()
+
+    assert not looked.is_familiar("Ann")
