@@ -10,11 +10,13 @@ import faust
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.consumer.group_coordinator import GroupCoordinator
+from faust.tables import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport import consumer as base
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
+from mode.services import Service
 
 from streams.faust_layer import app as layer
 from streams.faust_layer import consumer as fetching
@@ -408,6 +410,59 @@ def test_recovery_still_goes_on_from_what_is_held() -> None:
     assert "self.active_offsets.pop(tp, None)" in inspect.getsource(Recovery.revoke)
     assert "max(last_value, new_value)" in inspect.getsource(Recovery._build_offsets)
     assert "highwater - offsets[tp]" in source
+
+
+async def test_a_worker_learns_before_its_consumer_starts(
+    app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+
+    async def start(_self: Any) -> None:
+        heard.append("app")
+
+    async def learn() -> None:
+        heard.append("learnt")
+
+    monkeypatch.setattr(faust.App, "on_start", start)
+    app.before_joining(learn)
+
+    await app.on_start()
+
+    assert heard == ["app", "learnt"]
+    source = inspect.getsource(Service._actually_start)
+    assert source.index("await self.on_start()") < source.index("await child.maybe_start()")
+
+
+async def test_tables_begin_with_the_agents(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[str] = []
+
+    def note(what: str) -> Any:
+        async def noted(*_: Any) -> None:
+            heard.append(what)
+
+        return noted
+
+    monkeypatch.setattr(app.agents, "wait_until_agents_started", note("agents"))
+    monkeypatch.setattr(app.tables, "_update_channels", note("channels"))
+    monkeypatch.setattr(app.tables.recovery, "start", note("recovery"))
+
+    await app.tables.on_start()
+
+    assert heard == ["agents", "channels", "recovery"]
+    stock = inspect.getsource(TableManager.on_start)
+    assert "self._update_channels()" in stock
+    assert "self.recovery.start()" in stock
+
+
+def test_a_changelog_is_made_compacted_and_with_small_segments(app: faust.App) -> None:
+    topic: Any = raw_table(app, "groups", 8, "about").changelog_topic
+
+    assert topic.compacting
+    assert topic.config["segment.bytes"] == 4 * 2**20
+
+
+def test_no_standby_is_kept(app: faust.App) -> None:
+    assert app.conf.table_standby_replicas == 0
 
 
 def test_the_id_of_a_member_is_where_it_is_looked_for(app: faust.App) -> None:
