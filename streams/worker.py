@@ -22,7 +22,7 @@ from streams.health import Pulse, Work, serve, watch
 from streams.membership import Membership
 from streams.metrics import Metrics
 from streams.preflight import NotReadyError, preflight
-from streams.pulse import keep_looking
+from streams.pulse import keep_looking, watched
 from streams.recovery import Recovery
 from streams.settings import Settings
 from streams.topology import Role, members_folder, new_app
@@ -111,7 +111,7 @@ def build(role: Role, settings: Settings, connection: KafkaConnection) -> faust.
     when_recovered(app, recovery.end)
     metrics.begin_stages([role, *STAGES_BESIDE.get(role, ())])
     agent = agent_of(role)(app, settings, connection, metrics)
-    app.before_joining(agent.learn)
+    app.before_joining(lambda: watched(pulse, agent.work, agent.learn()))
     app.task(partial(keep_looking, app, connection, pulse, agent.work))
     watch(pulse, leave_process)
     return app
