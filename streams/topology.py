@@ -75,7 +75,7 @@ def new_app(
         consumer_metadata_max_age_ms=int(METADATA_AGE * 1000),
         stream_wait_empty=wait_empty,
         producer_acks=-1,
-        producer_linger=0.005,
+        producer_linger=0.0,  # a flush sends all it has at once: there is nothing to wait for
         producer_request_timeout=SEND_TIMEOUT,
         producer_max_request_size=DEAD_LETTER_LIMIT,
         table_cleanup_interval=3600,

@@ -36,7 +36,7 @@ _DROPPED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co"})
 _HIDING = ("\U000e0000", "\U000e0fff")
 _READ_AHEAD = 8
 _FOLDED = 8192
-"""Names whose folded form is remembered: every group tells the same few again and again."""
+"""Names whose folded form is remembered: a snapshot tells each several times."""
 
 
 def clean(text: str, limit: int) -> str:
@@ -50,15 +50,11 @@ def clean(text: str, limit: int) -> str:
     return _cleaned(text, limit)
 
 
+@lru_cache(maxsize=_FOLDED)
 def fold(name: str) -> str:
     """The form in which two names are compared: cleaned, without case."""
     if name.isascii() and len(name) <= NAME_LIMIT and name.isprintable() and _is_tidy(name):
         return name.lower()
-    return _folded(name)
-
-
-@lru_cache(maxsize=_FOLDED)
-def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", clean(name, NAME_LIMIT).casefold())
 
 

@@ -14,8 +14,8 @@ from ops.explain.looking import Told, looks
 from ops.explain.reading import REACH, Reader
 from ops.explain.view import document, lines
 from ops.failure import Failure
-from ops.history.command import NpcId
 from ops.moment import Moment, iso
+from ops.npc_id import NpcId
 from streams.filter.decide import Policy
 from streams.settings import Settings
 from topics.connection import KafkaConnection

@@ -20,27 +20,12 @@ from ops.history.reader import Found, Reader, Told
 from ops.history.standing import Live
 from ops.history.timeline import Timeline, told
 from ops.moment import Moment, iso
+from ops.npc_id import NpcId
 from ops.records import OnProgress
 from streams.settings import Settings
 from topics.connection import KafkaConnection
-from topics.text import ID_LIMIT, clip, is_plain
 
 Each = TypeVar("Each")
-
-
-class NpcId(click.ParamType):
-    """An NPC's id, as a record's key may be."""
-
-    name = "npc"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
-        """A usage error for what no NPC can be called."""
-        text = str(value)
-        if not text or len(text) > ID_LIMIT or not is_plain(text):
-            self.fail(f"{clip(text, 60)!r} is no id of an NPC.", param, ctx)
-        return text
 
 
 @click.command(epilog=f"How far back it reaches: {view.kept()}. The first record found is told.")

@@ -2,7 +2,9 @@
 
 stored        one record as it stands on a topic, and the order of a stretch (pure)
 exported      stretches as files: NDJSON (pure)
+batch         records by their fields, and which of them tell the same again (pure)
 reading       stretches from Kafka, in that order
+beside        the same in a process of its own, while this one decides
 dry_run       what today's rules decide on a stretch (pure)
 settings      the settings that decisions depend on, and others in their place (pure)
 comparison    two dry runs of one stretch, side by side (pure)

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -11,9 +13,11 @@ from rich.console import Console
 from ops.bench.plots import Line, Panel, draw
 from ops.embedded.progress import Progress, shown_progress
 from ops.failure import Failure
-from ops.history.command import NpcId
 from ops.moment import Moment
+from ops.npc_id import NpcId
 from ops.replay import files, regression, view
+from ops.replay.batch import Batch
+from ops.replay.beside import Beside
 from ops.replay.comparison import Comparison, Tally
 from ops.replay.dry_run import DECIDED, Decision, DryRun
 from ops.replay.reading import Wanted
@@ -141,8 +145,11 @@ def replay(
         )
     if sum(map(bool, (export, keep_as, into, dry_run))) > 1:
         raise click.UsageError("One of --dry-run, --export, --keep-as and --into at a time.")
-    with shown_progress() as progress, undisturbed():
-        source = _source(topic, file, since, until, dict(offsets), npc_id, state, progress)
+    with (
+        shown_progress() as progress,
+        undisturbed(),
+        _source(topic, file, since, until, dict(offsets), npc_id, state, progress) as source,
+    ):
         if into is not None:
             _publish(source, into, Pace(speed), is_now=is_now, live=live, progress=progress)
         elif export is not None or keep_as is not None:
@@ -152,6 +159,7 @@ def replay(
             _decide(source, others, compare, output, plot)
 
 
+@contextmanager
 def _source(
     topic: str,
     file: Path | None,
@@ -161,9 +169,10 @@ def _source(
     npc_id: str | None,
     state: str,
     progress: Progress,
-) -> Source:
+) -> Iterator[Source]:
     if file is not None:
-        return FileSource(file, npc_id)
+        yield FileSource(file, npc_id)
+        return
     if offsets and (since is not None or until is not None):
         raise click.UsageError("--offsets instead of --since and --until, not beside them.")
     wanted = Wanted(topic, since, until, npc_id, offsets or None)
@@ -172,7 +181,9 @@ def _source(
     def tell(done: int, total: int) -> None:
         progress.step(f"Reading {topic}", done / total if total else 1.0)
 
-    return TopicSource(connection, wanted, _lead(state), tell)
+    earlier = None if since is None else since - _lead(state)
+    with Beside(connection, wanted._replace(since=earlier)) as reading:
+        yield TopicSource(connection, wanted, reading, tell)
 
 
 def _lead(state: str) -> float:
@@ -223,8 +234,7 @@ def _decide(
 async def _dry_run(source: Source, settings: Settings, output: _Output, plot: Path | None) -> None:
     run, tally, since = DryRun(settings, await heard(source)), Tally(), source.head.since
     async for batch in source.batches():
-        for record in batch:
-            _take(run, record, output, tally if is_shown(record, since) else None)
+        _take(run, batch, since, output, tally)
     if output.as_json:
         click.echo(json.dumps({"sum": view.tally_document(tally)}))
     else:
@@ -233,20 +243,21 @@ async def _dry_run(source: Source, settings: Settings, output: _Output, plot: Pa
     _draw(plot, {"decided": tally})
 
 
-def _take(run: DryRun, record: Stored, output: _Output, tally: Tally | None) -> None:
-    """Decides one record; without a tally it only leads to a state."""
-    if not run.holds(record):
-        decided = run.take(record)
-    elif output.with_suppressed:
-        decided = [run.held(record)]
-    else:
-        decided = ()
-        if tally:
-            tally.hold()
-    if tally:
-        for decision in decided:
-            tally.add(decision)
-            output.tell(decision)
+def _take(run: DryRun, batch: Batch, since: float | None, output: _Output, tally: Tally) -> None:
+    """Decides a batch; what stands before `since` only leads to a state."""
+    held, tells_held = 0, output.with_suppressed
+    for fields, again in zip(batch.rows(), batch.again, strict=True):
+        holds = run.holds(fields, again)
+        if holds and not tells_held:
+            held += is_shown(fields, since)
+            continue
+        record = Stored(*fields)
+        decided = [run.held(record)] if holds else run.take(record)
+        if is_shown(record, since):
+            for decision in decided:
+                tally.add(decision)
+                output.tell(decision)
+    tally.hold(held)
 
 
 async def _compare(
@@ -255,8 +266,8 @@ async def _compare(
     known, comparison, since = await heard(source), Comparison(), source.head.since
     runs = [DryRun(_settings(current, _given(one)), known) for one in (old, new)]
     async for batch in source.batches():
-        for record in batch:
-            held = [run.holds(record) for run in runs]
+        for record, again in zip(batch.records(), batch.again, strict=True):
+            held = [run.holds(record, again) for run in runs]
             if all(held):
                 comparison.hold(is_shown(record, since))
                 continue
@@ -326,8 +337,8 @@ async def _write(source: Source, file: Path) -> tuple[int, int]:
         async for record in source.known():
             files.add(target, [record])
         async for batch in source.batches():
-            count += files.add(target, batch)
-            before += sum(not is_shown(record, since) for record in batch)
+            count += files.add(target, batch.records())
+            before += sum(not is_shown(fields, since) for fields in batch.rows())
     return count - before, before
 
 

@@ -36,7 +36,8 @@ class Tally:
 
     def hold(self, number: int = 1) -> None:
         """So many snapshots more that were suppressed."""
-        self.outcomes[SnapshotOutcome.SUPPRESSED] += number
+        if number:
+            self.outcomes[SnapshotOutcome.SUPPRESSED] += number
 
     @property
     def commands(self) -> int:

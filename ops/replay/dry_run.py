@@ -17,10 +17,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ops.history.memory import Change, Memory, changes
-from ops.replay.stored import Stored
+from ops.replay.stored import Fields, Stored
 from streams.filter.core import GroupFilter, Observation, SnapshotOutcome, World
 from streams.filter.decide import Policy
 from streams.filter.players import PlayerCache
+from streams.filter.standing import Outline, Shape
 from streams.filter.state import GroupState
 from streams.settings import Settings
 from topics.catalogue import (
@@ -51,6 +52,9 @@ DECIDED = (NPC_SNAPSHOTS, WORLD_SNAPSHOTS)
 EXPIRY_SECONDS = 30.0
 RECALL_SECONDS = 5.0
 """Of the game's time; as a worker's ticks."""
+
+_DRAWN = Outline(Shape(begin=0, gap=0, is_time_first=True, mark=b""), around=0)
+"""Of every record: none is compared with it, `Echoes` has done that."""
 
 
 class Decision(NamedTuple):
@@ -138,19 +142,22 @@ class DryRun:
             settings.max_group_members,
             lambda: len(self._states),
         )
-        self._newest = self._expired_at = self._recalled_at = 0.0
+        self._newest = self._expired_at = 0.0
+        self._tick_at = RECALL_SECONDS
 
-    def holds(self, record: Stored) -> bool:
-        """Whether a record tells what its NPC's last one told: suppressed, and all is done.
+    def holds(self, record: Fields, again: float) -> bool:
+        """Whether a record that tells the same again is suppressed; if so, all is done.
 
-        False where that is not seen at a glance; `take` decides it then.
+        `again`: its time, 0 if it tells something else (`Echoes`). False: `take` decides it.
         """
-        value = record.value
-        if value is None or record.topic != NPC_SNAPSHOTS or self._is_tick_due:
+        _, _, _, timestamp, key, _, _ = record
+        if not again or key is None or again >= self._tick_at:
             return False
-        at = self._core.holds(record.key, value, record.timestamp / 1000 + self._max_ahead)
-        self._newest = max(self._newest, at)
-        return at > 0.0
+        if not self._core.stays(key, again, timestamp / 1000 + self._max_ahead):
+            return False
+        if again > self._newest:
+            self._newest = again
+        return True
 
     def held(self, record: Stored) -> Decision:
         """What was decided on a record that `holds`."""
@@ -164,7 +171,7 @@ class DryRun:
         if record.value is None or record.topic not in DECIDED:
             return ()
         made = self._decided(record, record.value)
-        return made + list(self._tick()) if self._is_tick_due else made
+        return made + list(self._tick()) if self._newest >= self._tick_at else made
 
     def _decided(self, record: Stored, value: bytes) -> list[Decision]:
         at = record.timestamp / 1000
@@ -173,12 +180,9 @@ class DryRun:
             told = self._snapshots(record, value, at)
             return [self._decide(record, snapshot, source) for snapshot in told]
         except DecodeError as error:
+            self._core.overlook(record.key or b"")
             npc_id = (record.key or b"").decode(errors="backslashreplace")
             return [Decision(source, npc_id, at, SnapshotOutcome.DEAD_LETTER, error=str(error))]
-
-    @property
-    def _is_tick_due(self) -> bool:
-        return self._newest - self._recalled_at >= RECALL_SECONDS
 
     def _snapshots(self, record: Stored, value: bytes, at: float) -> Iterable[Snapshot]:
         if record.topic == WORLD_SNAPSHOTS:
@@ -195,14 +199,14 @@ class DryRun:
         state = self._states.get(npc_id)
         seen = self._core.observe(snapshot, state, source, now)
         if record.key and record.value and record.topic == NPC_SNAPSHOTS:
-            self._core.remember(record.key, record.value, snapshot, state, seen)
+            self._core.remember(record.key, record.value, snapshot, state, seen, _DRAWN)
         if seen.state is not None:
             self._states[npc_id] = seen.state
         return _decision(npc_id, now, source, state, seen)
 
     def _tick(self) -> Iterator[Decision]:
         """What a worker does now and then: recall players it had forgotten, and forget others."""
-        self._recalled_at = self._newest
+        self._tick_at = self._newest + RECALL_SECONDS
         yield from self._recall()
         if self._newest - self._expired_at >= EXPIRY_SECONDS:
             self._expired_at = self._newest

@@ -1,6 +1,6 @@
 """Stretches in files: written line by line, read line by line, wrong lines named."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,8 +15,6 @@ from ops.replay.exported import (
     record_line,
 )
 from ops.replay.stored import Stored
-
-_BATCH = 1000
 
 
 def write(file: Path, head: Head) -> BinaryIO:
@@ -54,14 +52,3 @@ def read(file: Path) -> Iterator[Stored]:
                 yield read_record(line)
             except WrongStretchError as error:
                 raise Failure(f"{file}:{number}: {error}.") from None
-
-
-async def batches(file: Path) -> AsyncIterator[list[Stored]]:
-    """The same in batches, as a topic gives them."""
-    batch: list[Stored] = []
-    for record in read(file):
-        batch.append(record)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    yield batch

@@ -16,7 +16,7 @@ from ops.replay.exported import Head
 from ops.replay.files import head_of, read
 from ops.replay.reading import KNOWN_TOPICS
 from ops.replay.settings import changed
-from ops.replay.stored import Stored
+from ops.replay.stored import TIMESTAMP, Fields
 from ops.replay.view import document
 from streams.settings import Settings
 
@@ -43,9 +43,9 @@ def decisions(file: Path, head: Head, settings: Settings) -> Iterator[Decision]:
             yield from made
 
 
-def is_shown(record: Stored, since: float | None) -> bool:
+def is_shown(record: Fields, since: float | None) -> bool:
     """Whether a record is part of the stretch itself, and not of what its state is made from."""
-    return since is None or record.timestamp >= since * 1000
+    return since is None or record[TIMESTAMP] >= since * 1000
 
 
 def keep(file: Path) -> Path:

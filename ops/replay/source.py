@@ -1,14 +1,17 @@
 """Where a stretch comes from: a topic with what its world knows, or a file. One shape for both."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
 from ops.replay import files
+from ops.replay.batch import Batch, Echoes
+from ops.replay.beside import Beside
 from ops.replay.dry_run import Known
 from ops.replay.exported import Head
-from ops.replay.reading import KNOWN_TOPICS, Wanted, known_records, stretch
+from ops.replay.reading import KNOWN_TOPICS, OnProgress, Wanted, known_records
 from ops.replay.regression import is_shown
 from ops.replay.settings import DECISIVE
 from ops.replay.stored import Stored
@@ -16,7 +19,8 @@ from ops.tables import demand_topics, silence_client
 from streams.settings import Settings
 from topics.connection import KafkaConnection
 
-OnProgress = Callable[[int, int], None]
+_BATCH = 1000
+"""Records of a file that are taken together."""
 
 
 class Source(Protocol):
@@ -31,18 +35,18 @@ class Source(Protocol):
         """Roster, locations and profiles."""
         ...
 
-    def batches(self) -> AsyncIterator[list[Stored]]:
+    def batches(self) -> AsyncIterator[Batch]:
         """Records in order, those before the stretch itself among them."""
         ...
 
 
 @dataclass(slots=True)
 class TopicSource:
-    """From Kafka. `lead`: seconds before `since` that are read for the state."""
+    """From Kafka. `reading`: of what is wanted, and of what led to it."""
 
     connection: KafkaConnection
     wanted: Wanted
-    lead: float
+    reading: Beside
     on_progress: OnProgress
 
     @property
@@ -63,12 +67,9 @@ class TopicSource:
         async for record in known_records(self.connection):
             yield record
 
-    async def batches(self) -> AsyncIterator[list[Stored]]:
+    async def batches(self) -> AsyncIterator[Batch]:
         await self.demand()
-        since = self.wanted.since
-        earlier = None if since is None else since - self.lead
-        reading = stretch(self.connection, self.wanted._replace(since=earlier), self.on_progress)
-        async for batch in reading:
+        async for batch in self.reading.batches(self.on_progress):
             yield batch
 
     async def demand(self) -> None:
@@ -94,14 +95,16 @@ class FileSource:
                 return
             yield record
 
-    async def batches(self) -> AsyncIterator[list[Stored]]:
+    async def batches(self) -> AsyncIterator[Batch]:
         key = None if self.npc_id is None else self.npc_id.encode()
-        async for batch in files.batches(self.file):
-            yield [
-                record
-                for record in batch
-                if record.topic not in KNOWN_TOPICS and (key is None or record.key == key)
-            ]
+        told = (
+            record
+            for record in files.read(self.file)
+            if record.topic not in KNOWN_TOPICS and (key is None or record.key == key)
+        )
+        echoes = Echoes()
+        while records := list(islice(told, _BATCH)):
+            yield Batch.of(records, echoes)
 
 
 async def heard(source: Source) -> Known:
@@ -116,4 +119,4 @@ async def shown(source: Source) -> AsyncIterator[list[Stored]]:
     """The records of the stretch itself."""
     since = source.head.since
     async for batch in source.batches():
-        yield [record for record in batch if is_shown(record, since)]
+        yield [record for record in batch.records() if is_shown(record, since)]

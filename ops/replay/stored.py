@@ -7,7 +7,7 @@ it is older than the one before it counts as old as that one.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -22,6 +22,13 @@ class Stored(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
+
+
+Fields = tuple[str, int, int, int, bytes | None, bytes | None, Headers]
+"""Those of a record, which is a tuple of them itself."""
+
+TIMESTAMP: Final = 3
+"""Where it stands among them."""
 
 
 _Queued = tuple[int, int, int, Stored]

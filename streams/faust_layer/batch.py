@@ -8,9 +8,8 @@ from faust.types import TP
 
 
 class Fetched(Protocol):
-    """A record as the client gives it; `timestamp` in milliseconds since the epoch."""
+    """A record as the client parses it; `timestamp` in milliseconds since the epoch."""
 
-    partition: int
     offset: int
     timestamp: int
     key: bytes | None

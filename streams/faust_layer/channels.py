@@ -58,9 +58,10 @@ class BatchTopic(Topic):
         producer: Any = self.app.producer
         name = self.get_topic_name()
         await producer.know(name)
+        partition_of = producer.places(name)
         by_partition: defaultdict[int, list[Outgoing]] = defaultdict(list)
         for record in records:
-            by_partition[producer.key_partition(name, record.key).partition].append(record)
+            by_partition[partition_of(record.key)].append(record)
         return await _sent(producer, name, by_partition)
 
 
@@ -103,7 +104,7 @@ class BatchTable(Table[bytes, bytes]):
             return
         tables: Any = self.app.tables
         held, begin = tables.recovery.active_offsets, first.result().offset
-        if held.get(tp) is not None and begin <= held[tp] + 1:
+        if held.get(tp) is not None and 0 <= begin <= held[tp] + 1:
             held[tp] = max(held[tp], begin + count - 1)
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
@@ -112,13 +113,14 @@ class BatchTable(Table[bytes, bytes]):
         places = store._key_partition  # noqa: SLF001 - by this a store drops what is not ours
         for event in batch:
             told: Batch = event.message.value
+            partition = event.message.partition
             for record in told.records:
                 if record.value is None:
                     store.data.pop(record.key, None)
                     places.pop(record.key, None)
                 else:
                     store.data[record.key] = record.value
-                    places[record.key] = record.partition
+                    places[record.key] = partition
 
     def _new_changelog_topic(self, **options: Any) -> Any:
         topic = super()._new_changelog_topic(**options)

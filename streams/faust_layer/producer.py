@@ -1,6 +1,6 @@
 """A producer whose retries neither repeat nor reorder records, and that sends many at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka.errors import KafkaError
@@ -35,8 +35,17 @@ class BatchProducer(driver.Producer):
     def _producer_type(self) -> type[Producer]:
         return Producer
 
+    def places(self, topic: str) -> Callable[[bytes | None], int]:
+        """Says where a key of a topic that is known belongs just now: Kafka's default."""
+        producer = self._ensure_producer()
+        metadata = producer._metadata  # noqa: SLF001 - `key_partition` asks it for each record
+        there = list(metadata.partitions_for_topic(topic))
+        available = list(metadata.available_partitions_for_topic(topic))
+        choose: Callable[[bytes | None, list[int], list[int]], int] = producer._partitioner  # noqa: SLF001 - as above
+        return lambda key: choose(key, there, available)
+
     async def know(self, topic: str) -> None:
-        """Learn a topic's partitions, which `key_partition` chooses from. ProducerSendError."""
+        """Learn a topic's partitions, which `places` chooses from. ProducerSendError."""
         try:
             await self._ensure_producer().know(topic)
         except KafkaError as error:

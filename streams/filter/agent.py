@@ -39,6 +39,7 @@ from streams.filter.state import GroupState
 from streams.filter.surveyor import Surveyor
 from streams.filter.tally import Tally
 from streams.flusher import Flusher
+from streams.garbage import spare_what_is_here
 from streams.health import Work
 from streams.metrics import Metrics
 from streams.outbox import Outbox, RawTable, Record
@@ -71,8 +72,8 @@ from topics.text import fold
 
 log = structlog.get_logger()
 
-BATCHES = 4
-"""Batches that are delivered together, with a few thousand records each at most."""
+BATCH = 16_000
+"""Records that are delivered together at most, give or take a batch; fewer wherever fewer wait."""
 
 TICK_SECONDS = 0.5
 SURVEY_SECONDS = 0.5
@@ -142,7 +143,9 @@ class FilterAgent:
         self._seen = self._table("seen")
         self._seen.on_recover(self._recall_sighted)
         self._acks = OrderedAcks(lambda: generation_of(app), partial(ack_offset, app))
-        self._flusher: Flusher[Item] = Flusher(self._flush, batch=BATCHES, waiting=4 * BATCHES)
+        self._flusher: Flusher[Item] = Flusher(
+            self._flush, batch=BATCH, waiting=4 * BATCH, weigh=_size
+        )
         self._broadcast = Broadcast(
             connection,
             self._topics.names([NPC_ROSTER, LOCATIONS, PLAYER_PROFILES]),
@@ -179,6 +182,7 @@ class FilterAgent:
 
     async def _run(self) -> None:
         await self.learn()
+        spare_what_is_here()
         await asyncio.gather(
             self._flusher.run(),
             self._broadcast.failed(),
@@ -267,8 +271,7 @@ class FilterAgent:
 
     async def _flush(self, items: Sequence[Item]) -> None:
         outbox = Outbox()
-        if self._settings.mode is Mode.CACHED and is_settled(self._app):
-            self._write_down(outbox)
+        self._write_down(outbox)
         for item in items:
             match item:
                 case Taken() if self._acks.is_ours(item):
@@ -289,6 +292,8 @@ class FilterAgent:
 
     def _write_down(self, outbox: Outbox) -> None:
         """When the next few NPCs were seen: all of it has been delivered by now."""
+        if self._settings.mode is not Mode.CACHED or not is_settled(self._app):
+            return
         number, keys = self._rounds.next(self._newest, self._core.everybody)
         for partition, value in checkpoint.by_partition(self._core.sighted(keys)):
             if self._owns(partition):
@@ -439,6 +444,11 @@ class FilterAgent:
 
 def _stands_with(state: GroupState, ids: frozenset[str]) -> bool:
     return any(m.id in ids or fold(m.name) in ids for m in state.desired.members)
+
+
+def _size(item: Item) -> int:
+    """Records of a batch; a tick counts as one."""
+    return len(item.event.message.value.records) if isinstance(item, Taken) else 1
 
 
 async def _every(seconds: float, do: Callable[[], Awaitable[None]]) -> None:

@@ -33,7 +33,7 @@ _HEAD = Struct("<BIdI")
 
 
 class Sighted(NamedTuple):
-    """An NPC by the key of its records, and when (s) a snapshot from a partition held its picture."""
+    """An NPC by its key, and when (s) a snapshot from a partition held its picture."""
 
     key: bytes
     partition: int

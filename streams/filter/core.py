@@ -27,7 +27,7 @@ from streams.filter.pace import Pace
 from streams.filter.place import place
 from streams.filter.players import Player, PlayerCache
 from streams.filter.settle import Pending, settled
-from streams.filter.standing import Stand, Standing
+from streams.filter.standing import Outline, Stand, Standing
 from streams.filter.state import GroupState
 from streams.settings import Mode, Staleness
 from topics.encode import encode_key
@@ -140,6 +140,16 @@ class GroupFilter:
         """
         return self._standing.holds(key, value, latest)
 
+    def stays(self, key: bytes, at: float, latest: float) -> bool:
+        """As `holds`, of a record that is known to tell what the last one of its key told."""
+        return self._standing.stays(key, at, latest)
+
+    def overlook(self, key: bytes) -> None:
+        """The last record of a key was not decided; the next is, whatever it tells again."""
+        stand = self._standing.get(key)
+        if stand:
+            stand.shape = None
+
     def remember(
         self,
         key: bytes,
@@ -147,8 +157,12 @@ class GroupFilter:
         snapshot: Snapshot,
         state: GroupState | None,
         seen: Observation,
+        drawn: Outline | None = None,
     ) -> None:
-        """A record was decided from this state; the next that tells the same need not be."""
+        """A record was decided from this state; the next that tells the same need not be.
+
+        `drawn`: the record's outline; None: it is drawn here.
+        """
         stand = self._standing.get(key)
         if stand is None:
             return
@@ -156,7 +170,7 @@ class GroupFilter:
         is_settled = seen.command is not None or seen.held is Held.UNCHANGED
         is_settled = is_settled and snapshot.npc_id not in self._pending
         if after and is_settled and self._is_recognisable(stand, snapshot, after):
-            self._standing.draw(stand, value, snapshot, self._next_due(snapshot, after))
+            self._standing.draw(stand, value, snapshot, self._next_due(snapshot, after), drawn)
         else:
             stand.shape = None
 

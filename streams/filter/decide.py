@@ -96,9 +96,11 @@ def _people(members: Iterable[Member]) -> set[str]:
 
 def _same_names(before: Desired, after: Desired) -> bool:
     """A player whose id became known is the same person under another id: nobody came or went."""
-    return sorted(fold(m.name) for m in before.members) == sorted(
-        fold(m.name) for m in after.members
-    )
+    return len(before.members) == len(after.members) and _names(before) == _names(after)
+
+
+def _names(desired: Desired) -> list[str]:
+    return sorted([fold(member.name) for member in desired.members])
 
 
 def _due(

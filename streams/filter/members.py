@@ -13,7 +13,7 @@ name nobody knows is left out while `cluster` names people nobody knows either: 
 and nobody stands there twice.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -25,12 +25,12 @@ from topics.text import fold
 
 def members_of(snapshot: Snapshot, roster: Roster, players: PlayerCache) -> tuple[Member, ...]:
     """The group of one snapshot, nearby players first."""
-    given = {player.id for player in snapshot.nearby_players if player.id != player.name}
-    nearby = _once(_known(player, given, players) for player in snapshot.nearby_players)
-    passed = {fold(player.name) for player in nearby}
-    passed |= _own_names(snapshot.npc_id, roster.by_id(snapshot.npc_id))
-    others = [n for folded, n in _first_spellings(snapshot.cluster) if folded not in passed]
-    known = {name: _by_name(name, roster, players) for name in others}
+    nearby = _nearby(snapshot.nearby_players, players)
+    passed = _own_names(snapshot.npc_id, roster.by_id(snapshot.npc_id))
+    passed.update([fold(player.name) for player in nearby])
+    known = {
+        name: _by_name(name, roster, players) for name in _first_spellings(snapshot.cluster, passed)
+    }
     if None in known.values():
         nearby = _told_by_name(nearby, snapshot.cluster)
     found = {player.id: _player(player.id, player.name, players) for player in nearby}
@@ -42,13 +42,15 @@ def members_of(snapshot: Snapshot, roster: Roster, players: PlayerCache) -> tupl
 
 
 def continuing(
-    before: Iterable[Member], members: tuple[Member, ...], limit: int
+    before: Sequence[Member], members: tuple[Member, ...], limit: int
 ) -> tuple[Member, ...]:
     """The same members: those of `before` in their old order, newcomers behind them.
 
     At most `limit` of them: a crowd that the game tells in another order each time is the same.
     An appearance known before stays where none is known now.
     """
+    if not before:
+        return members[:limit]
     old = {member.id: (rank, member.appearance) for rank, member in enumerate(before)}
     unseen = (len(old), "")
     ordered = sorted(members, key=lambda member: old.get(member.id, unseen)[0])
@@ -61,8 +63,18 @@ def continuing(
 def _less_known_twice(members: Iterable[Member]) -> Iterable[Member]:
     """The members less those of a bare name that somebody with an id turned out to have."""
     members = list(members)
+    if all([member.id != member.name for member in members]):  # noqa: C419 - faster than a generator
+        return members
     taken = {fold(member.name) for member in members if member.id != member.name}
     return [m for m in members if m.id != m.name or fold(m.name) not in taken]
+
+
+def _nearby(told: tuple[PlayerRef, ...], players: PlayerCache) -> Sequence[PlayerRef]:
+    """The nearby players, each with the name or the id that the cache has for it."""
+    given = {player.id for player in told if player.id != player.name}
+    if len(given) == len(told):
+        return told
+    return _once(_known(player, given, players) for player in told)
 
 
 def _known(player: PlayerRef, given: set[str], players: PlayerCache) -> PlayerRef:
@@ -92,15 +104,16 @@ def _once(nearby: Iterable[PlayerRef]) -> list[PlayerRef]:
     return kept
 
 
-def _first_spellings(names: Iterable[str]) -> Iterable[tuple[str, str]]:
-    """Each name once, folded and as it was spelt first."""
-    spelt: dict[str, str] = {}
+def _first_spellings(names: Iterable[str], passed: set[str]) -> Iterator[str]:
+    """Each name that was not passed yet (folded), once, as it was spelt first."""
     for name in names:
-        spelt.setdefault(fold(name), name)
-    return spelt.items()
+        folded = fold(name)
+        if folded not in passed:
+            passed.add(folded)
+            yield name
 
 
-def _told_by_name(nearby: list[PlayerRef], cluster: tuple[str, ...]) -> list[PlayerRef]:
+def _told_by_name(nearby: Sequence[PlayerRef], cluster: tuple[str, ...]) -> list[PlayerRef]:
     """The nearby players less those of a bare id: `cluster` names them, nobody knows which."""
     names = {fold(name) for name in cluster}
     return [p for p in nearby if p.id != p.name or fold(p.name) in names]

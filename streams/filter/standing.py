@@ -28,7 +28,7 @@ from typing import NamedTuple
 import msgspec
 
 from streams.filter.players import PlayerCache
-from topics.models import COORDINATE_LIMIT, Snapshot
+from topics.models import Coordinates, Snapshot
 from topics.places import Places
 from topics.roster import Roster
 from topics.text import fold
@@ -37,16 +37,14 @@ _TIME_KEY, _PLACE_KEY = b'"observed_at"', b'"position"'
 _TIME = re.compile(_TIME_KEY + rb"\s*:\s*([0-9.eE+-]+)\s*([,}])")
 _PLACE = re.compile(_PLACE_KEY + rb"\s*:\s*(\[[^][{}\"]*\])")
 
-_Point = tuple[float, float, float]
-
 
 class _Moving(msgspec.Struct):
     observed_at: float
-    position: _Point | None = None
+    position: Coordinates | None = None
 
 
 _number = msgspec.json.Decoder(float).decode
-_point = msgspec.json.Decoder(_Point).decode
+_point = msgspec.json.Decoder(Coordinates).decode
 _moving = msgspec.json.Decoder(_Moving).decode
 
 
@@ -118,13 +116,18 @@ def _parts(value: bytes, shape: Shape) -> _Parts | None:
     return (first, second, rest) if is_time_first else (second, first, rest)
 
 
-def _is_somewhere(position: bytes) -> bool:
-    """Whether it is a position that could be read."""
+def again(value: bytes, shape: Shape, around: int) -> float:
+    """The time of a record that tells what one of this outline told; 0 for any other."""
+    parts = _parts(value, shape)
+    if parts is None or hash(parts[2]) != around:
+        return 0.0
     try:
-        farthest: float = max(map(abs, _point(position)))
+        at = _number(parts[0])
+        if parts[1]:
+            _point(parts[1])
     except msgspec.MsgspecError:
-        return False
-    return farthest <= COORDINATE_LIMIT
+        return 0.0
+    return at
 
 
 class Heard(NamedTuple):
@@ -202,27 +205,27 @@ class Standing:
         stand = self._stands.get(key)  # type: ignore[arg-type]  # None is nobody's key
         if stand is None or stand.shape is None:
             return 0.0
-        parts = _parts(value, stand.shape)
-        if parts is None or hash(parts[2]) != stand.around:
-            return 0.0
-        if parts[1] and not _is_somewhere(parts[1]):
-            return 0.0
-        try:
-            at = _number(parts[0])
-        except msgspec.DecodeError:
-            return 0.0
-        seen_at = stand.seen_at
-        if not seen_at < at < stand.until or at - seen_at > self.longest_gap or at > latest:
-            return 0.0
-        if stand.places != self.places.version or self._has_news(stand):
-            return 0.0
-        stand.seen_at = at
-        self.players.count_hits(len(stand.players or ()))
-        return at
+        at = again(value, stand.shape, stand.around)
+        return at if self._stays(stand, at, latest) else 0.0
 
-    def draw(self, stand: Stand, value: bytes, snapshot: Snapshot, until: float) -> None:
-        """Remember the record that was decided last. `until`: something falls due then."""
-        drawn = outline(value, with_place=not snapshot.location)
+    def stays(self, key: bytes, at: float, latest: float) -> bool:
+        """As `holds`, of a record that is known to tell what the last one of its key told."""
+        stand = self._stands.get(key)
+        return stand is not None and stand.shape is not None and self._stays(stand, at, latest)
+
+    def draw(
+        self,
+        stand: Stand,
+        value: bytes,
+        snapshot: Snapshot,
+        until: float,
+        drawn: Outline | None = None,
+    ) -> None:
+        """Remember the record that was decided last. `until`: something falls due then.
+
+        `drawn`: its outline; None: it is drawn here.
+        """
+        drawn = drawn or outline(value, with_place=not snapshot.location)
         if drawn is None:
             stand.shape = None
             return
@@ -272,6 +275,16 @@ class Standing:
         """Of all of them."""
         for stand in self._stands.values():
             self.forget_look(stand)
+
+    def _stays(self, stand: Stand, at: float, latest: float) -> bool:
+        seen_at = stand.seen_at
+        if not seen_at < at < stand.until or at - seen_at > self.longest_gap or at > latest:
+            return False
+        if stand.places != self.places.version or self._has_news(stand):
+            return False
+        stand.seen_at = at
+        self.players.count_hits(len(stand.players or ()))
+        return True
 
     def _note_players(self, stand: Stand) -> None:
         for player_id in stand.players or ():

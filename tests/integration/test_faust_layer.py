@@ -2,14 +2,20 @@
 
 import asyncio
 import inspect
+from collections.abc import Coroutine
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import faust
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.producer.message_accumulator import MessageAccumulator
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
 from faust.tables import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport import consumer as base
@@ -24,6 +30,7 @@ from streams.faust_layer.batch import Batch
 from streams.faust_layer.channels import BatchTable, BatchTopic, raw_table, raw_topic
 from streams.faust_layer.consumer import BatchConsumer
 from streams.faust_layer.producer import BATCH_BYTES, FEW, BatchProducer, Outgoing
+from streams.home import home_of
 from streams.settings import Settings
 from streams.topology import Role, new_app
 from topics.connection import KafkaConnection
@@ -223,9 +230,7 @@ async def fetched(consumer: Any, records: dict[Any, Any], active: Any) -> list[A
 
 
 def stored(offset: int, value: bytes = b"v") -> Any:
-    return SimpleNamespace(
-        offset=offset, timestamp=1500, timestamp_type=0, key=b"k", value=value, partition=3
-    )
+    return SimpleNamespace(offset=offset, timestamp=1500, timestamp_type=0, key=b"k", value=value)
 
 
 async def test_what_was_fetched_of_a_partition_is_one_message_of_its_last_offset(
@@ -275,6 +280,67 @@ async def test_a_fetch_waits_for_a_few_records_more(app: faust.App) -> None:
     assert "fetch_max_wait_ms=self._fetch_max_wait_ms" in source
 
 
+def test_records_are_handed_over_as_the_client_has_parsed_them() -> None:
+    tp = TopicPartition("t-x", 3)
+    builder = DefaultRecordBatchBuilder(
+        magic=2,
+        compression_type=0,
+        is_transactional=0,
+        producer_id=-1,
+        producer_epoch=-1,
+        base_sequence=-1,
+        batch_size=1000,
+    )
+    builder.append(0, 1500, b"k", b"v", [("trace", b"x")])
+    parsed = MemoryRecords(bytes(builder.build()))
+    records = PartitionRecords(tp, parsed, [], 0, None, None, True, 0)
+    state = SimpleNamespace(paused=False, position=0, consumed_to=lambda _: None)
+    assignment = SimpleNamespace(active=True, state_value=lambda _: state)
+    there = fetching.AsParsed()
+
+    there[tp] = FetchResult(tp, assignment=assignment, partition_records=records, backoff=0)
+    [record] = there[tp].getall()
+
+    assert not isinstance(record, ConsumerRecord)
+    assert (0, 1500, b"k", b"v") == (record.offset, record.timestamp, record.key, record.value)
+    assert [("trace", b"x")] == record.headers
+    source = inspect.getsource(Fetcher)
+    assert "self._records = collections.OrderedDict()" in source
+    assert "self._records[tp] = FetchResult(" in source
+
+
+async def test_the_thread_of_the_client_takes_records_so_from_its_start(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = SimpleNamespace(_fetcher=SimpleNamespace(_records=None))
+    thread: Any = new_consumer(app)._new_consumer_thread()
+    thread._consumer = client
+
+    async def nothing(_: Any) -> None:
+        return None
+
+    monkeypatch.setattr(driver.AIOKafkaConsumerThread, "on_start", nothing)
+    await thread.on_start()
+
+    assert isinstance(client._fetcher._records, fetching.AsParsed)
+
+
+def test_a_key_belongs_where_the_client_would_send_it(app: faust.App) -> None:
+    producer: Any = app.producer_transport.create_producer()
+    metadata = SimpleNamespace(
+        partitions_for_topic=lambda _: set(range(8)),
+        available_partitions_for_topic=lambda _: set(range(8)),
+    )
+    producer._producer = SimpleNamespace(_metadata=metadata, _partitioner=DefaultPartitioner())
+
+    where = producer.places("t-x")
+
+    keys = [f"npc-{number}" for number in range(100)]
+    assert [home_of(key) for key in keys] == [where(key.encode()) for key in keys]
+    assert where(None) in range(8)
+    assert "self._partitioner(serialized_key" in inspect.getsource(AIOKafkaProducer._partition)
+
+
 @pytest.mark.parametrize("method", ["ack", "_new_offset", "_filter_tps_with_pending_acks"])
 def test_faust_still_commits_by_the_methods_that_are_replaced(method: str) -> None:
     assert method in vars(base.Consumer)
@@ -304,17 +370,15 @@ async def test_a_batch_passes_through_topic_and_changelog_untouched(app: faust.A
 
 def test_recovery_applies_batches_to_a_table_and_drops_what_was_deleted(app: faust.App) -> None:
     table = raw_table(app, "groups", 8, "about")
-    told = [
-        SimpleNamespace(key=key, value=value, partition=partition)
-        for key, value, partition in (
-            (b"a", b"1", 3),
-            (b"b", b"2", 4),
-            (b"a", None, 3),
-            (b"b", b"3", 4),
-        )
-    ]
+    told: dict[int, list[Any]] = {
+        3: [SimpleNamespace(key=b"a", value=b"1"), SimpleNamespace(key=b"a", value=None)],
+        4: [SimpleNamespace(key=b"b", value=b"2"), SimpleNamespace(key=b"b", value=b"3")],
+    }
     table.on_start  # noqa: B018 - a Service; its data is made on first use
-    events = [SimpleNamespace(message=SimpleNamespace(value=Batch(told)))]
+    events = [
+        SimpleNamespace(message=SimpleNamespace(value=Batch(records), partition=partition))
+        for partition, records in told.items()
+    ]
 
     table.apply_changelog_batch(events)
 
@@ -370,6 +434,7 @@ async def changed(
         (9, 11, 5, 9),  # somebody else wrote in between: it has to be read
         (None, 10, 5, None),  # the partition is not ours, or not recovered yet
         (20, 10, 5, 20),
+        (3, -1, 100, 3),  # the broker had it already, and does not tell where
     ],
 )
 async def test_a_rebalance_does_not_read_again_what_we_wrote_ourselves(
@@ -569,3 +634,28 @@ async def test_a_few_records_share_batches_with_those_of_others(
 
     assert [("t-x", b"%d" % at, 5, [("trace", b"x")]) for at in range(FEW)] == sent
     assert [f"delivery {at + 1}" for at in range(FEW)] == handed_over
+
+
+async def test_what_is_handed_over_in_one_step_leaves_at_once_and_together(app: faust.App) -> None:
+    """The sender runs when the step is over, and it waits for no more to come."""
+    producer: Any = app.producer_transport.create_producer()
+    linger = producer._settings_default()["linger_ms"]
+    cluster = SimpleNamespace(leader_for_partition=lambda _: 0)
+    accumulator = MessageAccumulator(cluster, BATCH_BYTES, 0, 30, linger_ms=linger)
+    places = [TopicPartition("t-x", number) for number in range(3)]
+
+    waits = [_waits(accumulator.add_message(tp, b"k", b"v", 30)) for tp in places]
+
+    assert [False, False, False] == waits
+    requests, _ = accumulator.drain_by_nodes(ignore_nodes=set())
+    assert [places] == [list(one) for one in requests.values()]
+
+
+def _waits(call: Coroutine[Any, Any, object]) -> bool:
+    """Whether a call gives way to others before it ends."""
+    try:
+        call.send(None)
+    except StopIteration:
+        return False
+    call.close()
+    return True

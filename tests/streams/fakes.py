@@ -40,18 +40,20 @@ class FakeEvent:
     message: Any
 
 
-def in_a_batch(event: Any) -> FakeEvent:
-    """A single record as a fetch would bring it."""
-    one = event.message
-    record = SimpleNamespace(
-        partition=one.partition,
-        offset=one.offset,
-        timestamp=round(one.timestamp * 1000),
-        key=one.key,
-        value=one.value,
-        headers=one.headers,
-    )
-    return FakeEvent(replace(one, key=None, value=Batch([record])))
+def in_a_batch(*events: Any) -> FakeEvent:
+    """Single records of a partition, in a row, as a fetch would bring them."""
+    records = [
+        SimpleNamespace(
+            partition=one.partition,
+            offset=one.offset,
+            timestamp=round(one.timestamp * 1000),
+            key=one.key,
+            value=one.value,
+            headers=one.headers,
+        )
+        for one in (event.message for event in events)
+    ]
+    return FakeEvent(replace(events[-1].message, key=None, value=Batch(records)))
 
 
 @dataclass

@@ -701,13 +701,25 @@ def test_the_sample_can_be_off(
 
 async def test_the_survey_gives_way_to_snapshots_that_wait(stage: Filtering) -> None:
     flusher = stage.agent._flusher
-    for _ in range(module.BATCHES + 1):
+    for _ in range(module.BATCH + 1):
         await flusher.put(Expire())
 
     await stage.agent._tell_survey()
     await stage.agent._tell_sample()
 
-    assert flusher._queue.qsize() == module.BATCHES + 1
+    assert flusher._queue.qsize() == module.BATCH + 1
+
+
+async def test_the_flusher_counts_the_records_of_a_batch_and_ticks_as_one(
+    stage: Filtering,
+) -> None:
+    flusher = stage.agent._flusher
+    three = in_a_batch(*(stage.snapshot(3 * number) for number in range(3)))
+
+    await flusher.put(stage.agent._acks.take(three))
+    await flusher.put(Expire())
+
+    assert flusher._queue.weight == 4
 
 
 # ---------------------------------------------------------------- wishes

@@ -77,6 +77,39 @@ async def test_whoever_puts_waits_while_the_queue_is_full() -> None:
     await stopped(task)
 
 
+async def test_a_batch_takes_what_waits_by_weight() -> None:
+    flushed = Flushed()
+    flushed.go.set()
+    flusher: Flusher[int] = Flusher(flushed.flush, batch=10, weigh=lambda item: item)
+    for weight in (4, 5, 2, 30, 1):
+        await flusher.put(weight)
+    assert flusher.is_behind
+
+    task = await running(flusher)
+
+    assert flushed.batches == [[4, 5, 2], [30], [1]]
+    assert not flusher.is_behind
+    await stopped(task)
+
+
+async def test_whoever_puts_waits_by_weight_too() -> None:
+    flushed = Flushed()
+    flusher: Flusher[int] = Flusher(flushed.flush, batch=1, waiting=10, weigh=lambda item: item)
+    await flusher.put(9)
+    await flusher.put(50)  # whatever one weighs, it goes in where there is room
+
+    late = [asyncio.create_task(flusher.put(1)) for _ in range(3)]
+    await settle()
+    assert [False, False, False] == [one.done() for one in late]
+
+    flushed.go.set()
+    task = await running(flusher)
+    await asyncio.gather(*late)
+    await settle()
+    assert flushed.batches == [[9], [50], [1], [1], [1]]
+    await stopped(task)
+
+
 async def test_a_failed_flush_leaves() -> None:
     left = []
 
