@@ -169,6 +169,7 @@ class FilterAgent:
             await self._broadcast.start()
             self._has_learnt = True
             self._changed.clear()
+            self._players.settle()
 
     def work(self) -> Work:
         """What it has in hand, for its health."""
