@@ -1,12 +1,17 @@
-"""What must be there before a worker starts: a broker that answers, and the topics of its role."""
+"""What must be there before a worker starts: a broker that answers, and the topics of its role.
+
+A worker that was killed in the same folder is no member of the group any more afterwards.
+"""
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from streams.topology import Role
+from streams.membership import leave_for_the_dead
+from streams.topology import Role, group_id
 from topics.catalogue import (
     DEAD_LETTERS,
     LOCATIONS,
@@ -41,12 +46,15 @@ class NotReadyError(Exception):
     """A worker cannot start; the message is one sentence."""
 
 
-def preflight(role: Role, connection: KafkaConnection) -> None:
-    """Raise NotReadyError unless Kafka answers and has the topics of a role."""
-    asyncio.run(_look(role, connection))
+def preflight(role: Role, connection: KafkaConnection, members: Path) -> None:
+    """Raise NotReadyError unless Kafka answers and has the topics of a role.
+
+    `members`: the folder in which workers of the role note that they belong to its group.
+    """
+    asyncio.run(_look(role, connection, members))
 
 
-async def _look(role: Role, connection: KafkaConnection) -> None:
+async def _look(role: Role, connection: KafkaConnection, members: Path) -> None:
     servers = ", ".join(connection.bootstrap_servers)
     try:
         await demand_entry(connection)
@@ -56,6 +64,7 @@ async def _look(role: Role, connection: KafkaConnection) -> None:
     try:
         await admin.start()
         there = set(await admin.list_topics())
+        await leave_for_the_dead(admin, group_id(role, connection.topic_prefix), members)
     except KafkaConnectionError as error:
         raise NotReadyError(f"Kafka cannot be reached at {servers}") from error
     except KafkaError as error:

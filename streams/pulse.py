@@ -5,7 +5,7 @@ client of its own, so that a consumer that hangs cannot make its partitions look
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 import faust
@@ -67,3 +67,15 @@ async def keep_looking(
             await asyncio.sleep(LOOK_SECONDS)
     finally:
         asking.cancel()
+
+
+async def watched(pulse: Pulse, work: Callable[[], Work], do: Awaitable[None]) -> None:
+    """Does something long that comes before a worker joins its group, and feels the pulse."""
+    doing = asyncio.ensure_future(do)
+    try:
+        while not doing.done():
+            pulse.look(work(), 0, is_assigned=False)
+            await asyncio.wait({doing}, timeout=LOOK_SECONDS)
+    finally:
+        doing.cancel()
+    doing.result()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
+from pathlib import Path
 
 import faust
 from faust.types.auth import CredentialsT
@@ -14,6 +15,10 @@ from topics.connection import KafkaConnection
 
 SEND_TIMEOUT = 30.0
 """Seconds until an unacknowledged send fails and the worker leaves; Faust would wait 20 minutes."""
+
+HEARTBEAT = 0.3
+"""Seconds between two heartbeats. By its heartbeat a worker learns that somebody joins or leaves,
+and all of them wait for the last one to learn it."""
 
 METADATA_AGE = 10.0
 """Seconds until the topics are asked for again. A changelog that the broker made a moment too late
@@ -38,13 +43,23 @@ def changelog(role: Role, table: str) -> str:
     return f"{group_id(role, '')}-{table}-changelog"
 
 
+def data_folder(role: Role, settings: Settings, prefix: str) -> Path:
+    """Where the workers of a role keep what they have on disk."""
+    return settings.data_dir.expanduser() / group_id(role, prefix)
+
+
+def members_folder(role: Role, settings: Settings, prefix: str) -> Path:
+    """Where each of them notes that it belongs to the group."""
+    return data_folder(role, settings, prefix) / "members"
+
+
 def new_app(
     role: Role, settings: Settings, connection: KafkaConnection, *, wait_empty: bool
-) -> faust.App:
+) -> layer.BatchApp:
     """The Faust app of a role. `wait_empty`: a rebalance waits for records in flight."""
-    data_dir = settings.data_dir.expanduser() / group_id(role, connection.topic_prefix)
+    data_dir = data_folder(role, settings, connection.topic_prefix)
     data_dir.parent.mkdir(parents=True, exist_ok=True)
-    app = faust.App(
+    app = layer.BatchApp(
         group_id(role, connection.topic_prefix),
         broker=[f"kafka://{server}" for server in connection.bootstrap_servers],
         broker_credentials=credentials(connection),
@@ -55,7 +70,7 @@ def new_app(
         key_serializer="raw",
         value_serializer="raw",
         broker_session_timeout=settings.session_timeout,
-        broker_heartbeat_interval=settings.session_timeout / 5,
+        broker_heartbeat_interval=HEARTBEAT,
         broker_commit_interval=settings.commit_interval,
         consumer_metadata_max_age_ms=int(METADATA_AGE * 1000),
         stream_wait_empty=wait_empty,
@@ -64,6 +79,7 @@ def new_app(
         producer_request_timeout=SEND_TIMEOUT,
         producer_max_request_size=DEAD_LETTER_LIMIT,
         table_cleanup_interval=3600,
+        table_standby_replicas=0,
         web_enabled=False,
         **layer.SETTINGS,
     )

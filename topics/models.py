@@ -110,7 +110,7 @@ class PlayerProfile(Model, frozen=True, kw_only=True):
     last_seen: float | None = None
 
 
-class RosterEntry(Model, frozen=True, kw_only=True):
+class RosterEntry(Model, frozen=True, kw_only=True, gc=False):
     """An NPC of the game; topic `npc-roster`.
 
     Without `agent_id` it is the Letta agent tagged `npc:<npc_id>`. `letta`: the URL of its Letta

@@ -25,7 +25,8 @@ class Roster:
         self.version = 0
         """Grows with every change."""
         self._by_id: dict[str, RosterEntry] = {}
-        self._by_name: dict[str, list[_Claim]] = {}
+        # Most names are one NPC's: a list for each would be a third of a roster's memory.
+        self._by_name: dict[str, RosterEntry | list[_Claim]] = {}
         for entry in entries:
             self.put(entry)
 
@@ -35,8 +36,8 @@ class Roster:
 
     def by_name(self, name: str) -> RosterEntry | None:
         """The NPC that this name means, by `name` or `display_name`, enabled or not."""
-        claims = self._by_name.get(fold(name))
-        return self._by_id[claims[0][1]] if claims else None
+        found = self._by_name.get(fold(name))
+        return self._by_id[found[0][1]] if isinstance(found, list) else found
 
     def put(self, entry: RosterEntry) -> None:
         """Adds an NPC, or takes the newer entry of one that is known."""
@@ -44,7 +45,7 @@ class Roster:
         self.version += 1
         self._by_id[entry.npc_id] = entry
         for name in _folded_names(entry):
-            insort(self._by_name.setdefault(name, []), _claim(entry))
+            self._claim_name(name, entry)
 
     def remove(self, npc_id: str) -> None:
         """Forgets an NPC; an id that is not there is no error."""
@@ -53,10 +54,23 @@ class Roster:
             return
         self.version += 1
         for name in _folded_names(entry):
-            claims = self._by_name[name]
-            claims.remove(_claim(entry))
-            if not claims:
-                del self._by_name[name]
+            self._give_up_name(name, entry)
+
+    def _claim_name(self, name: str, entry: RosterEntry) -> None:
+        there = self._by_name.get(name)
+        if there is None:
+            self._by_name[name] = entry
+        elif isinstance(there, list):
+            insort(there, _claim(entry))
+        else:
+            self._by_name[name] = sorted((_claim(there), _claim(entry)))
+
+    def _give_up_name(self, name: str, entry: RosterEntry) -> None:
+        there = self._by_name[name]
+        if isinstance(there, list) and len(there) > 1:
+            there.remove(_claim(entry))
+        else:
+            del self._by_name[name]
 
     def __contains__(self, npc_id: object) -> bool:
         return npc_id in self._by_id

@@ -41,8 +41,12 @@ _FOLDED = 8192
 
 def clean(text: str, limit: int) -> str:
     """The text as one line of at most `limit` visible characters; the rules stand above."""
-    if len(text) <= limit and _is_visible(text) and _is_tidy(text):
-        return text
+    if len(text) <= limit and text.isprintable():  # the hot path: most are short, plain and tidy
+        if text.isascii():
+            if not (" " in text and (text[0] == " " or text[-1] == " " or "  " in text)):
+                return text
+        elif _is_visible(text) and _is_tidy(text):
+            return text
     return _cleaned(text, limit)
 
 

@@ -7,6 +7,7 @@ from ops.bench.edits import edits
 from ops.bench.explain import explain
 from ops.bench.faults import faults
 from ops.bench.filter.command import filters
+from ops.bench.filter_scale.command import filter_scale
 from ops.bench.lag.command import lag
 from ops.bench.letta import letta
 from ops.bench.memory import memory
@@ -27,6 +28,7 @@ bench.add_command(edits)
 bench.add_command(explain)
 bench.add_command(faults)
 bench.add_command(filters)
+bench.add_command(filter_scale)
 bench.add_command(idle)
 bench.add_command(lag)
 bench.add_command(letta)

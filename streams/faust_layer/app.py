@@ -10,13 +10,14 @@ from faust.types.tables import TableT
 from faust.types.tuples import ConsumerMessage
 
 from streams.faust_layer.batch import Arrival, single
-from streams.faust_layer.channels import BatchTable, BatchTopic
+from streams.faust_layer.channels import BatchTable, BatchTopic, PromptTables
 from streams.faust_layer.consumer import BatchConsumer
 from streams.faust_layer.producer import BATCH_BYTES, BatchProducer
 
 SETTINGS: dict[str, Any] = {
     "Topic": BatchTopic,
     "Table": BatchTable,
+    "TableManager": PromptTables,
     "producer_max_batch_size": BATCH_BYTES,
     "stream_buffer_maxsize": 16,  # messages, each of them a batch
 }
@@ -30,6 +31,22 @@ class BatchTransport(driver.Transport):
     Producer = BatchProducer
     is_patient = False
     """Whether a fetch waits a little for more records."""
+
+
+class BatchApp(faust.App):
+    """An app that may have something to learn before it joins its group."""
+
+    _learn: Callable[[], Awaitable[None]] | None = None
+
+    async def on_start(self) -> None:
+        """See `faust.App`; its consumer starts, and so joins, when this has returned."""
+        await super().on_start()
+        if self._learn:
+            await self._learn()
+
+    def before_joining(self, do: Callable[[], Awaitable[None]]) -> None:
+        """Have `do` awaited before the worker joins its group: until then no partition is its."""
+        self._learn = do
 
 
 def install(app: faust.App, *, is_patient: bool) -> None:
@@ -47,6 +64,11 @@ def install(app: faust.App, *, is_patient: bool) -> None:
 def when_revoked(app: faust.App, do: Callable[[], None]) -> None:
     """Have `do` called whenever partitions are taken from this worker."""
     _connect(app.on_partitions_revoked, do)
+
+
+def when_assigned(app: faust.App, do: Callable[[], None]) -> None:
+    """Have `do` called whenever the group has given this worker its partitions, maybe none."""
+    _connect(app.on_partitions_assigned, do)
 
 
 def when_recovered(app: faust.App, do: Callable[[], None]) -> None:
@@ -93,6 +115,13 @@ def ack_offset(app: faust.App, tp: TP, offset: int) -> None:
 def generation_of(app: faust.App) -> int:
     """The consumer group's generation as this worker knows it; it changes with each rebalance."""
     return app.consumer_generation_id
+
+
+def member_id_of(app: faust.App) -> str:
+    """By what the broker knows this worker in its group; empty while it is no member."""
+    consumer: Any = app.consumer
+    coordinator = consumer._thread._consumer._coordinator  # noqa: SLF001 - Faust does not tell
+    return str(coordinator.member_id or "")
 
 
 def is_settled(app: faust.App) -> bool:

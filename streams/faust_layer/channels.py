@@ -2,15 +2,26 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 import faust
+from faust.tables import TableManager
 from faust.tables.table import Table
 from faust.topics import Topic
-from faust.types.tuples import Message
+from faust.types.tuples import TP, Message
 
 from streams.faust_layer.batch import Batch
 from streams.faust_layer.producer import Outgoing
+
+RECOVERY_BATCHES = 2
+"""Fetched batches that recovery collects before a Table takes them in. Faust's thousand would keep
+the whole changelog's records in memory; with one it goes on reading the changelog for ever."""
+
+
+CHANGELOG_CONFIG = {"segment.bytes": 4 * 2**20}
+"""Of a changelog that is made. Kafka compacts what is not the newest segment, and recovery reads
+what is not compacted: with Kafka's own 1 GiB that is a thousand states of each NPC."""
 
 
 class Untouched(faust.Schema[Any, Any]):
@@ -66,7 +77,35 @@ class BatchTable(Table[bytes, bytes]):
         by_partition: defaultdict[int, list[Outgoing]] = defaultdict(list)
         for partition, key, value in changes:
             by_partition[partition].append(Outgoing(key, value))
-        return await _sent(producer, name, by_partition)
+        futures: list[Any] = []
+        for partition, some in by_partition.items():
+            sent = await producer.send_many(name, partition, some)
+            sent[-1].add_done_callback(partial(self._note, TP(name, partition), sent[0], len(some)))
+            futures += sent
+            self._place(partition, some)
+        return futures
+
+    def _place(self, partition: int, changes: Iterable[Outgoing]) -> None:
+        """What we write ourselves is dropped with its partition, like what recovery reads."""
+        places = cast("Any", self.data)._key_partition  # noqa: SLF001 - see `apply_changelog_batch`
+        for change in changes:
+            if change.value is None:
+                places.pop(change.key, None)
+            else:
+                places[change.key] = partition
+
+    def _note(self, tp: TP, first: Any, count: int, last: Any) -> None:
+        """The changelog is held further: a rebalance need not read what we wrote ourselves.
+
+        `first` and `last`: futures of these changes, which are delivered in their order. Where
+        somebody else wrote in between, the next recovery begins there.
+        """
+        if last.cancelled() or last.exception():
+            return
+        tables: Any = self.app.tables
+        held, begin = tables.recovery.active_offsets, first.result().offset
+        if held.get(tp) is not None and 0 <= begin <= held[tp] + 1:
+            held[tp] = max(held[tp], begin + count - 1)
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
         """Take in what recovery has read: messages whose values are batches."""
@@ -86,7 +125,19 @@ class BatchTable(Table[bytes, bytes]):
     def _new_changelog_topic(self, **options: Any) -> Any:
         topic = super()._new_changelog_topic(**options)
         topic.schema = untouched()
+        topic.config = {**(topic.config or {}), **CHANGELOG_CONFIG}
         return topic
+
+
+class PromptTables(TableManager):
+    """Tables that are there when the agents are; Faust waits for a second instead."""
+
+    async def on_start(self) -> None:
+        """See `faust.tables.TableManager`."""
+        await self.app.agents.wait_until_agents_started()
+        if not self.should_stop:
+            await self._update_channels()
+            await self.recovery.start()
 
 
 async def _sent(
@@ -106,5 +157,12 @@ def raw_topic(app: faust.App, name: str) -> BatchTopic:
 
 def raw_table(app: faust.App, name: str, partitions: int, about: str) -> BatchTable:
     """A Table of raw bytes. `about`: what it is for."""
-    table = app.Table(name, key_type=bytes, value_type=bytes, partitions=partitions, help=about)
+    table = app.Table(
+        name,
+        key_type=bytes,
+        value_type=bytes,
+        partitions=partitions,
+        recovery_buffer_size=RECOVERY_BATCHES,
+        help=about,
+    )
     return cast("BatchTable", table)

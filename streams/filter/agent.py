@@ -34,7 +34,7 @@ from streams.filter.core import GroupFilter, Held, Observation, SnapshotOutcome,
 from streams.filter.decide import Policy
 from streams.filter.groups import groups_for
 from streams.filter.judge import Judge
-from streams.filter.players import PlayerCache
+from streams.filter.players import Player, PlayerCache
 from streams.filter.state import GroupState
 from streams.filter.surveyor import Surveyor
 from streams.filter.tally import Tally
@@ -118,6 +118,7 @@ class FilterAgent:
         self._metrics = metrics
         self._tally = Tally(metrics)
         self._changed: set[str] = set()
+        self._has_learnt = False
         self._newest = 0.0
         self._topics = RawTopics(app, connection.topic_prefix)
         self._roster = RosterTable(on_change=self._changed.add)
@@ -162,6 +163,14 @@ class FilterAgent:
     def _table(self, name: str) -> RawTable:
         return raw_table(self._app, name, PARTITIONS, f"filter: {name}")
 
+    async def learn(self) -> None:
+        """Reads the reference topics; nobody waits for a partition of ours meanwhile."""
+        if not self._has_learnt:
+            await self._broadcast.start()
+            self._has_learnt = True
+            self._changed.clear()
+            self._players.settle()
+
     def work(self) -> Work:
         """What it has in hand, for its health."""
         return Work(self._broadcast.is_ready, len(self._acks), self._acks.finished)
@@ -173,9 +182,8 @@ class FilterAgent:
             await self._flusher.put(self._acks.take(event))
 
     async def _run(self) -> None:
-        await self._broadcast.start()
+        await self.learn()
         spare_what_is_here()
-        self._changed.clear()
         await asyncio.gather(
             self._flusher.run(),
             self._broadcast.failed(),
@@ -238,7 +246,13 @@ class FilterAgent:
         for key, value in self._sightings.data.items():
             player = sighting.load(key, value)
             if player:
-                self._players.restore(player.id, player.name, player.last_seen)
+                self._players.restore(player.id, self._newer_name(player), player.last_seen)
+
+    def _newer_name(self, player: Player) -> str:
+        """The stored name, unless the profile, which has been read before, is newer."""
+        known = self._players.get(player.id)
+        is_older = known is not None and known.last_seen > player.last_seen
+        return known.name if known is not None and is_older else player.name
 
     async def _recall_sighted(self) -> None:
         """When NPCs held their pictures, as far as the worker before wrote it down."""

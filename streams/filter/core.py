@@ -194,7 +194,8 @@ class GroupFilter:
         """The players among the members; None: one of them is not known."""
         world = self._world
         members = [one.id for one in state.desired.members if one.id not in world.roster]
-        return tuple(members) if all(map(world.players.get, members)) else None
+        known = [player.id for player in map(world.players.get, members) if player]
+        return tuple(known) if len(known) == len(members) else None
 
     def keep_players(self) -> None:
         """Before players are forgotten: those who stand somewhere were seen there."""

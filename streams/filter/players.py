@@ -47,14 +47,15 @@ class PlayerCache:
         """The version at which somebody was forgotten last, or gave up a name."""
         self.ttl = ttl
         self._players: dict[str, Player] = {}
-        # Who has each name, the last seen at the end.
-        self._holders: dict[str, dict[str, None]] = {}
+        # Who has each name: most are one player's, a dict has the last seen at its end.
+        self._holders: dict[str, str | dict[str, None]] = {}
         # When each of these was seen.
         self._missing: dict[str, float] = {}
         self._asked_for: dict[str, float] = {}
         self._expired_any = False
-        self._changed: dict[str, int] = {}
-        """The version at which changed last whom an id or a folded name means."""
+        self._changed: dict[int, int] = {}
+        """The version at which changed last whom the id or folded name of a hash means, if that
+        is later than `lost_at`."""
         self._hits = 0
         self._misses = 0
 
@@ -70,24 +71,32 @@ class PlayerCache:
 
     def id_of(self, name: str) -> str | None:
         """The id of the player with this name, or None while unknown."""
-        holders = self._holders.get(fold(name))
-        return next(reversed(holders)) if holders else None
+        found = self._holders.get(fold(name))
+        return next(reversed(found)) if isinstance(found, dict) else found
 
     def appearance(self, player_id: str) -> str:
         """The player's description, empty while unknown."""
         player = self._players.get(player_id)
         return player.description if player else ""
 
-    def has_news_of(self, told: Iterable[str], since: int) -> bool:
-        """Whether an id or a folded name means something else than at a version.
+    def has_news_of(self, told: Iterable[int], since: int) -> bool:
+        """Whether somebody was lost since a version, or one of these means somebody else.
 
-        Who was lost since does not count.
+        `told`: hashes of ids and folded names.
         """
+        if self.lost_at > since:
+            return True
         changed = self._changed
         for one in told:  # noqa: SIM110 -- half the time of a generator, on every snapshot
             if changed.get(one, 0) > since:
                 return True
         return False
+
+    def settle(self) -> None:
+        """All that was heard until now is news to whoever looked before it: forget the details."""
+        self.version += 1
+        self.lost_at = self.version
+        self._changed.clear()
 
     def learn(self, profile: PlayerProfile, at: float) -> bool:
         """Take in a profile published at `at`; True when it tells a group something new.
@@ -145,10 +154,7 @@ class PlayerCache:
         self._asked_for.pop(player_id, None)
         if player:
             self._take_name(player)
-            self._changed.pop(player_id, None)
-            self._changed.pop(fold(player.name), None)
-            self.version += 1
-            self.lost_at = self.version
+            self.settle()
 
     def expire(self, now: float) -> list[str]:
         """Forget whom nobody saw for the TTL; their ids."""
@@ -185,7 +191,7 @@ class PlayerCache:
         if player is None:
             player = self._players[player_id] = Player(player_id, name)
             self._touch(player)
-            if not self._holders.get(fold(name)):
+            if fold(name) not in self._holders:
                 self._give_name(player, name)
         if name not in ("", player_id) and not self._has_name(player, name):
             self._rename(player, name)
@@ -197,23 +203,30 @@ class PlayerCache:
 
     def _rename(self, player: Player, name: str) -> None:
         if fold(player.name) != fold(name):
-            self.lost_at = self.version + 1
-            self._changed.pop(fold(player.name), None)
+            self.settle()
         self._take_name(player)
         self._give_name(player, name)
         self._touch(player)
 
     def _touch(self, player: Player) -> None:
         self.version += 1
-        self._changed[player.id] = self._changed[fold(player.name)] = self.version
+        self._changed[hash(player.id)] = self._changed[hash(fold(player.name))] = self.version
 
     def _give_name(self, player: Player, name: str) -> None:
         player.name = name
-        self._holders.setdefault(fold(name), {})[player.id] = None
+        folded = fold(name)
+        there = self._holders.get(folded)
+        if isinstance(there, dict):
+            there[player.id] = None
+        elif there is None:
+            self._holders[folded] = player.id
+        else:
+            self._holders[folded] = {there: None, player.id: None}
 
     def _take_name(self, player: Player) -> None:
         name = fold(player.name)
-        holders = self._holders.get(name, {})
-        holders.pop(player.id, None)
-        if not holders:
-            self._holders.pop(name, None)
+        there = self._holders.get(name)
+        if isinstance(there, dict):
+            there.pop(player.id, None)
+        if there == player.id or there == {}:
+            del self._holders[name]

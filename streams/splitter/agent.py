@@ -57,6 +57,10 @@ class SplitterAgent:
         app.agent(self._topics[WORLD_SNAPSHOTS], name=STAGE)(self._take)
         app.task(self._run)
 
+    async def learn(self) -> None:
+        """Reads the reference topics; nobody waits for a partition of ours meanwhile."""
+        await self._broadcast.start()
+
     def work(self) -> Work:
         """What it has in hand, for its health."""
         return Work(self._broadcast.is_ready, len(self._acks), self._acks.finished)

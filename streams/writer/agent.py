@@ -228,6 +228,10 @@ class WriterAgent:
         for store in self._stores:
             await store.close()
 
+    async def learn(self) -> None:
+        """Reads the reference topics; nobody waits for a partition of ours meanwhile."""
+        await self._broadcast.start()
+
     def work(self) -> Work:
         """What it has in hand, for its health. A request to Letta is progress, answered or not."""
         loops = self._loops

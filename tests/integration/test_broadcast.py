@@ -1,6 +1,7 @@
 """A topic that every worker holds whole: complete at the start, live from then on."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,17 @@ async def test_what_is_heard_during_a_recall_is_not_undone_by_it(shelf: Town, he
     await asyncio.wait_for(recall, PATIENCE)
 
     assert heard.value(key) == b"new"
+
+
+async def test_a_second_start_waits_for_the_same_reading(shelf: Town, heard: Heard) -> None:
+    key = new_id()
+    await shelf.raw(NPC_ROSTER, key, b"1")
+
+    await asyncio.gather(heard.told.start(), heard.told.start())
+    await heard.told.start()
+
+    assert [entry.key for entry in heard.entries].count(key.encode()) == 1
+    assert gc.isenabled()
 
 
 async def test_a_missing_topic_is_told_by_name(kafka_address: str) -> None:

@@ -1,5 +1,6 @@
 """What streams/faust_layer leans on is still there, in the Faust and aiokafka that are pinned."""
 
+import asyncio
 import inspect
 from collections.abc import Coroutine
 from pathlib import Path
@@ -10,15 +11,18 @@ import faust
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import MessageAccumulator
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
+from faust.tables import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport import consumer as base
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
+from mode.services import Service
 
 from streams.faust_layer import app as layer
 from streams.faust_layer import consumer as fetching
@@ -388,6 +392,152 @@ def test_recovery_still_applies_what_it_buffers_and_counts_by_offsets() -> None:
 
     assert "offsets[tp] = offset" in source
     assert "table.apply_changelog_batch(buf)" in source
+
+
+def test_recovery_takes_in_what_it_has_fetched_and_keeps_little_of_it(app: faust.App) -> None:
+    table = raw_table(app, "groups", 8, "about")
+
+    assert table.recovery_buffer_size == 2
+    source = inspect.getsource(Recovery)
+    assert "table.recovery_buffer_size" in source
+    assert "recovery_buffer_size == 1" in source  # with one it would never stop reading
+
+
+def held_offsets(app: faust.App) -> Any:
+    tables: Any = app.tables
+    return tables.recovery.active_offsets
+
+
+async def changed(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch, offset: int, count: int
+) -> BatchTable:
+    """A Table after so many changes of partition 3, of which the first stands at an offset."""
+    table = raw_table(app, "groups", 8, "about")
+    delivery: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    async def send_many(*_: Any) -> list[Any]:
+        return [delivery]
+
+    monkeypatch.setattr(app, "_producer", SimpleNamespace(send_many=send_many))
+    changes = [(3, b"npc-%d" % number, b"state") for number in range(count)]
+    await table.send_changelogs(changes)
+    delivery.set_result(SimpleNamespace(offset=offset))
+    await asyncio.sleep(0)
+    return table
+
+
+@pytest.mark.parametrize(
+    ("held", "offset", "count", "expected"),
+    [
+        (9, 10, 5, 14),  # right behind what is held
+        (-1, 0, 5, 4),  # the changelog was empty
+        (9, 11, 5, 9),  # somebody else wrote in between: it has to be read
+        (None, 10, 5, None),  # the partition is not ours, or not recovered yet
+        (20, 10, 5, 20),
+        (3, -1, 100, 3),  # the broker had it already, and does not tell where
+    ],
+)
+async def test_a_rebalance_does_not_read_again_what_we_wrote_ourselves(
+    app: faust.App,
+    monkeypatch: pytest.MonkeyPatch,
+    held: int | None,
+    offset: int,
+    count: int,
+    expected: int | None,
+) -> None:
+    tp = TP("t-rollcall-filter-groups-changelog", 3)
+    held_offsets(app)[tp] = held
+
+    await changed(app, monkeypatch, offset, count)
+
+    assert held_offsets(app)[tp] == expected
+
+
+async def test_what_we_wrote_goes_with_its_partition(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = await changed(app, monkeypatch, 0, 2)
+    store: Any = table.data
+    store.data.update({b"npc-0": b"state", b"npc-1": b"state"})
+
+    await store.on_recovery_completed({TP("t-rollcall-filter-groups-changelog", 3)}, set())
+    kept = len(store.data)
+    await store.on_recovery_completed({TP("t-rollcall-filter-groups-changelog", 4)}, set())
+
+    assert (2, 0) == (kept, len(store.data))
+
+
+def test_recovery_still_goes_on_from_what_is_held() -> None:
+    """`active_offsets` says so: kept for partitions that stay, dropped for those that go."""
+    source = inspect.getsource(Recovery)
+
+    assert "offsets.setdefault(tp, None)" in inspect.getsource(Recovery._add)
+    assert "self.active_offsets.pop(tp, None)" in inspect.getsource(Recovery.revoke)
+    assert "max(last_value, new_value)" in inspect.getsource(Recovery._build_offsets)
+    assert "highwater - offsets[tp]" in source
+
+
+async def test_a_worker_learns_before_its_consumer_starts(
+    app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+
+    async def start(_self: Any) -> None:
+        heard.append("app")
+
+    async def learn() -> None:
+        heard.append("learnt")
+
+    monkeypatch.setattr(faust.App, "on_start", start)
+    app.before_joining(learn)
+
+    await app.on_start()
+
+    assert heard == ["app", "learnt"]
+    source = inspect.getsource(Service._actually_start)
+    assert source.index("await self.on_start()") < source.index("await child.maybe_start()")
+
+
+async def test_tables_begin_with_the_agents(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[str] = []
+
+    def note(what: str) -> Any:
+        async def noted(*_: Any) -> None:
+            heard.append(what)
+
+        return noted
+
+    monkeypatch.setattr(app.agents, "wait_until_agents_started", note("agents"))
+    monkeypatch.setattr(app.tables, "_update_channels", note("channels"))
+    monkeypatch.setattr(app.tables.recovery, "start", note("recovery"))
+
+    await app.tables.on_start()
+
+    assert heard == ["agents", "channels", "recovery"]
+    stock = inspect.getsource(TableManager.on_start)
+    assert "self._update_channels()" in stock
+    assert "self.recovery.start()" in stock
+
+
+def test_a_changelog_is_made_compacted_and_with_small_segments(app: faust.App) -> None:
+    topic: Any = raw_table(app, "groups", 8, "about").changelog_topic
+
+    assert topic.compacting
+    assert topic.config["segment.bytes"] == 4 * 2**20
+
+
+def test_no_standby_is_kept(app: faust.App) -> None:
+    assert app.conf.table_standby_replicas == 0
+
+
+def test_the_id_of_a_member_is_where_it_is_looked_for(app: faust.App) -> None:
+    assert "self._coordinator = GroupCoordinator(" in inspect.getsource(AIOKafkaConsumer)
+    assert "self.member_id = " in inspect.getsource(GroupCoordinator)
+    consumer = new_consumer(app)
+    app._consumer = consumer
+    consumer._thread._consumer = SimpleNamespace(_coordinator=SimpleNamespace(member_id="m-1"))
+
+    assert layer.member_id_of(app) == "m-1"
 
 
 async def test_many_records_go_out_in_batches_in_their_order(

@@ -32,7 +32,7 @@ HANGS = {
 
 PROGRAM = """
 import asyncio, sys, time
-import streams.worker
+import streams.filter.agent, streams.worker
 {hang}
 sys.exit(streams.worker.run(["filter"]))
 """

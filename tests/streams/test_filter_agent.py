@@ -352,6 +352,22 @@ async def test_sightings_are_remembered_over_a_restart(
     assert after.commands[0]["desired"]["members"][0]["id"] == "1001"
 
 
+@pytest.mark.parametrize(("profile_at", "expected"), [(NOON - 1, "Alice"), (NOON + 1, "Alicia")])
+async def test_of_a_stored_name_and_one_of_the_profile_the_newer_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile_at: float, expected: str
+) -> None:
+    before = Filtering(tmp_path, monkeypatch)
+    await before.flush(before.snapshot(0))
+    after = Filtering(tmp_path, monkeypatch)
+    after.players.data.update(before.players.data)
+    profile = {"player_id": "1001", "name": "Alicia", "description": "A hat"}
+    after.agent._hear(entry("player-profiles", "1001", profile, at=profile_at))
+
+    await after.agent._restore_players()
+
+    assert after.agent._players.get("1001").name == expected
+
+
 async def test_what_a_restart_has_not_stored_is_forgotten_when_partitions_move(
     stage: Filtering,
 ) -> None:

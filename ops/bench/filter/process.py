@@ -93,3 +93,12 @@ def processor_time(pid: int) -> float:
     except psutil.Error:
         return 0.0
     return float(times.user + times.system)
+
+
+def starved(pid: int) -> float:
+    """Seconds in which its main thread could have run but got no processor; 0 where unknown."""
+    try:
+        told = Path(f"/proc/{pid}/task/{pid}/schedstat").read_text()
+    except OSError:
+        return 0.0
+    return int(told.split()[1]) / 1e9
