@@ -1,8 +1,8 @@
 """What a rebuild would do, before any of it is done. Pure.
 
-Deleted are the filter's states and sightings and the commands that the writer has parked; the
-filter's place on `npc-snapshots` goes back. Never touched: what the writer keeps of NPCs' notes,
-memory in Letta, and every topic of the contract.
+Deleted are the filter's states, its sightings and when it saw whom, and the commands that the
+writer has parked; the filter's place on `npc-snapshots` goes back. Never touched: what the writer
+keeps of NPCs' notes, memory in Letta, and every topic of the contract.
 """
 
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ from streams.topology import Role, changelog
 CHANGELOGS = (
     changelog(Role.FILTER, "groups"),
     changelog(Role.FILTER, "players"),
+    changelog(Role.FILTER, "seen"),
     changelog(Role.WRITER, "parked"),
 )
 """Topics, without the prefix, whose keys are deleted."""

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from time import time
+from time import monotonic, time
 from typing import Any
 
 import faust
@@ -263,7 +263,11 @@ class FilterAgent:
 
     def _pieces(self) -> Iterator[tuple[int, dict[int, float]]]:
         for key, value in self._seen.data.items():
-            partition, facts = split_key(key)[0], checkpoint.load(value)
+            try:
+                partition = split_key(key)[0]
+            except ValueError:  # none of ours
+                continue
+            facts = checkpoint.load(value)
             if facts is None:
                 log.warning("checkpoint_not_read", partition=partition)
             elif self._owns(partition):
@@ -273,7 +277,7 @@ class FilterAgent:
 
     async def _flush(self, items: Sequence[Item]) -> None:
         outbox = Outbox()
-        self._write_down(outbox)
+        self._write_down(items, outbox)
         for item in items:
             match item:
                 case Taken() if self._acks.is_ours(item):
@@ -292,11 +296,15 @@ class FilterAgent:
         self._tally.report()
         self._count_tables()
 
-    def _write_down(self, outbox: Outbox) -> None:
-        """When the next few NPCs were seen: all of it has been delivered by now."""
-        if self._settings.mode is not Mode.CACHED or not is_settled(self._app):
+    def _write_down(self, items: Sequence[Item], outbox: Outbox) -> None:
+        """When the next few NPCs were seen: all of it has been delivered by now.
+
+        Nothing while nobody reports, which may be for days.
+        """
+        reports = any(isinstance(item, Taken) for item in items)
+        if not reports or self._settings.mode is not Mode.CACHED or not is_settled(self._app):
             return
-        number, keys = self._rounds.next(self._newest, self._core.everybody)
+        number, keys = self._rounds.next(self._newest, monotonic(), self._core.everybody)
         for partition, value in checkpoint.by_partition(self._core.sighted(keys)):
             if self._owns(partition):
                 key = partitioned_key(partition, str(number))

@@ -86,7 +86,7 @@ def outline(value: bytes, *, with_place: bool) -> Outline | None:
         return None
     try:
         moving = _moving(value)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None
     place = None if with_place or moving.position is None else _PLACE.search(value)
     if place is None or value.count(_PLACE_KEY) != 1:

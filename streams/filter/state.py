@@ -3,7 +3,8 @@
 The times are event times (`observed_at`), so that a replay decides the same:
 
     desired              the state pushed last
-    last_updated         the last snapshot that confirmed the picture
+    last_updated         the last snapshot that confirmed the picture when this was stored; later
+                         ones are known in memory and to the Table `seen` (`checkpoint`)
     last_force_refresh   the last snapshot whose whole state was pushed
     source               the record this state was made from; older ones are repeats
     silent               marked by the survey: nobody has reported on the NPC for long

@@ -71,6 +71,7 @@ class Surveyor:
 
     def _drop(self, npc_id: str, partition: int, why: DamagedStateError, outbox: Outbox) -> None:
         self._groups.drop(npc_id, partition, outbox)
+        self._core.disturb(npc_id)
         self._silent.discard(npc_id)
         self._metrics.states_dropped.inc()
         log.warning("state_dropped", npc_id=npc_id, partition=partition, error=str(why))

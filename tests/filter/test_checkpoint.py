@@ -32,17 +32,22 @@ def test_who_was_seen_long_ago_is_left_out() -> None:
     assert {crc32(b"npc-2"): NOON + OLDEST + 1} == load(dump([old, young]))
 
 
+def test_who_is_minutes_ahead_hides_nobody() -> None:
+    ahead, others = Sighted(b"npc-1", 3, NOON + 300), Sighted(b"npc-2", 3, NOON)
+
+    assert {crc32(b"npc-1"): NOON + 300, crc32(b"npc-2"): NOON} == load(dump([others, ahead]))
+
+
 @given(seen, st.integers(0), st.integers(1, 255))
 def test_a_damaged_piece_is_no_piece(times: dict[bytes, float], where: int, flip: int) -> None:
     value = bytearray(dump([Sighted(key, 3, at) for key, at in times.items()]))
-    checksum_and_body = [*range(1, 5), *range(17, len(value))]
-    value[checksum_and_body[where % len(checksum_and_body)]] ^= flip
+    value[where % len(value)] ^= flip
 
     assert load(bytes(value)) is None
 
 
 @pytest.mark.parametrize(
-    "value", [b"", b"{}", b"\x02" + bytes(16), bytes(17), b"\x01" + bytes(16) + b"x"]
+    "value", [b"", b"{}", b"\x01" + bytes(16), bytes(17), b"\x02" + bytes(16) + b"x"]
 )
 def test_anything_else_is_no_piece(value: bytes) -> None:
     assert load(value) is None
@@ -63,8 +68,10 @@ def test_of_two_pieces_the_later_sighting_counts() -> None:
     assert [Sighted(b"a", 1, NOON + 9)] == list(recalled(pieces, [b"a", b"b"]))
 
 
-def taken(rounds: Rounds, now: float, everybody: list[bytes]) -> tuple[int, list[bytes]]:
-    number, keys = rounds.next(now, lambda: everybody)
+def taken(
+    rounds: Rounds, game: float, everybody: list[bytes], ours: float = 0.0
+) -> tuple[int, list[bytes]]:
+    number, keys = rounds.next(game, ours, lambda: everybody)
     return number, list(keys)
 
 
@@ -75,6 +82,14 @@ def test_a_round_goes_over_everybody_a_piece_at_a_time() -> None:
     assert (1, [b"c"]) == taken(rounds, NOON, everybody)
     assert (0, []) == taken(rounds, NOON + 4.9, everybody)
     assert (0, [b"a", b"b"]) == taken(rounds, NOON + 5, everybody)
+
+
+def test_rounds_go_on_after_a_record_from_the_future() -> None:
+    rounds, everybody = Rounds(5.0, 2), [b"a"]
+    taken(rounds, NOON + 3600, everybody, 100.0)
+
+    assert (0, []) == taken(rounds, NOON + 3600, everybody, 104.9)
+    assert (0, [b"a"]) == taken(rounds, NOON + 3600, everybody, 105.0)
 
 
 def test_a_new_round_begins_when_partitions_move() -> None:

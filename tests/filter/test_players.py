@@ -300,3 +300,12 @@ def test_a_hundred_thousand_visitors_leave_nothing_behind() -> None:
 
     assert len(cache) <= 61
     assert len(cache._holders) + len(cache._missing) + len(cache._asked_for) <= 2 * 61
+
+
+def test_a_player_of_a_hundred_thousand_names_leaves_none_of_them_behind() -> None:
+    cache = players(ttl=60)
+
+    for number in range(100_000):
+        cache.see("1001", f"Visitor {number}", NOON + number / 1000)
+
+    assert len(cache._changed) + len(cache._holders) <= 4

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +15,10 @@ from hypothesis import strategies as st
 from ops.cli import main
 from ops.failure import Failure
 from ops.rebuild.carry_out import carry_out, plan_of
-from ops.rebuild.plan import Rewind, rewinds
-from streams.topology import Role, group_id
+from ops.rebuild.plan import CHANGELOGS, Rewind, rewinds
+from streams.filter.agent import FilterAgent
+from streams.topology import Role, changelog, group_id
+from tests.streams.stage import Stage
 from topics.catalogue import NPC_SNAPSHOTS
 from topics.connection import KafkaConnection
 
@@ -44,6 +47,14 @@ def test_the_target_is_always_within_what_is_kept(kept: dict[int, tuple[int, int
 
     for rewind in rewinds(beginnings, ends, {}, None):
         assert beginnings[rewind.partition] <= rewind.target <= ends[rewind.partition]
+
+
+def test_every_table_of_the_filter_is_emptied(tmp_path: Path) -> None:
+    stage = Stage(Role.FILTER, FilterAgent, tmp_path)
+
+    tables = {changelog(Role.FILTER, name) for name in stage.app.tables}
+
+    assert tables == {name for name in CHANGELOGS if name.startswith(group_id(Role.FILTER, ""))}
 
 
 def run(*arguments: str, answer: str = "") -> Result:

@@ -221,6 +221,8 @@ def simulated() -> Iterator[None]:
             "streams.writer.notes.GRACE": 2 * TIMEOUT + 1.0,
             "streams.filter.agent.is_settled": lambda app: app.process.consumer.is_settled,
             "streams.filter.agent.log": NOTHING,
+            "streams.filter.agent.monotonic": lambda: NodeClock(current()).steady(),
+            "streams.filter.agent.spare_what_is_here": lambda: None,
             "streams.filter.agent.SURVEY_SECONDS": 2.0,
             "streams.filter.agent.FilterAgent._count_tables": lambda _: None,
             "streams.filter.judge.leave_process": leave_process,

@@ -453,6 +453,41 @@ async def test_without_what_was_written_down_it_is_stale_once(stage: Filtering) 
     assert [("checkpoint_not_read", 3)] == [(one["event"], one["partition"]) for one in logs]
 
 
+async def test_a_key_that_is_none_of_ours_hides_no_other(stage: Filtering) -> None:
+    await held_for_long(stage)
+    stage.seen.data = {b"junk": b"", **stage.seen.data}
+
+    await restarted(stage)
+
+    assert [NPC.encode()] == list(stage.agent._core.everybody())
+
+
+async def test_while_nobody_reports_nothing_is_written_down(
+    stage: Filtering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await held_for_long(stage)
+    written = len(stage.sent("seen-changelog"))
+    monkeypatch.setattr(module, "monotonic", lambda: float("inf"))
+
+    await stage.flush(LookAround())
+
+    assert written == len(stage.sent("seen-changelog"))
+
+
+async def test_one_record_from_the_future_does_not_end_the_writing_down(
+    stage: Filtering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = iter(range(0, 3000, 3))
+    monkeypatch.setattr(module, "monotonic", lambda: float(next(ours)))
+    await stage.flush(stage.snapshot(300, npc_id="npc-1", key="npc-1", timestamp=NOON))
+
+    await held_for_long(stage)
+    await restarted(stage)
+    await stage.flush(stage.snapshot(124, timestamp=NOON + 124))
+
+    assert ["first_seen", "first_seen"] == stage.reasons
+
+
 async def test_nothing_is_written_down_of_partitions_that_are_anothers(stage: Filtering) -> None:
     await stage.flush(stage.snapshot(0))
     stage.owned.discard(3)
@@ -517,6 +552,19 @@ async def test_a_damaged_state_is_dropped_and_rebuilt_from_the_next_snapshot(
     await stage.flush(stage.snapshot(3, partition=home))
     assert ["first_seen", "first_seen"] == stage.reasons
     assert stage.state()
+
+
+async def test_a_dropped_state_is_rebuilt_though_the_next_record_tells_the_same(
+    stage: Filtering,
+) -> None:
+    home = home_of(NPC)
+    await stage.flush(stage.snapshot(0, partition=home), stage.snapshot(3, partition=home))
+    damage(stage)
+    await stage.flush(LookAround())
+
+    await stage.flush(stage.snapshot(6, partition=home))
+
+    assert ["first_seen", "first_seen"] == stage.reasons
 
 
 async def test_a_snapshot_that_meets_a_damaged_state_tells_of_it(stage: Filtering) -> None:
