@@ -18,6 +18,7 @@ A null value is a tombstone: the caller's business, never given to a function he
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from sys import intern  # a few places are home to all NPCs
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
@@ -164,7 +165,7 @@ def decode_roster_entry(key: bytes | None, value: bytes) -> RosterEntry:
         description=clean(wire.description or "", DESCRIPTION_LIMIT),
         agent_id=_identity(wire.agent_id, "agent_id") if wire.agent_id else None,
         letta=_identity(wire.letta, "letta") if wire.letta else None,
-        home_location=_optional(wire.home_location, LOCATION_LIMIT),
+        home_location=intern(_optional(wire.home_location, LOCATION_LIMIT) or "") or None,
         enabled=wire.enabled is not False,
     )
 

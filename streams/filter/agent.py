@@ -72,8 +72,9 @@ from topics.text import fold
 
 log = structlog.get_logger()
 
-BATCH = 16_000
-"""Records that are delivered together at most, give or take a batch; fewer wherever fewer wait."""
+BATCH = 4_000
+"""Records that are delivered together at most, give or take a batch; fewer wherever fewer wait.
+What they lead to is in memory until all of it is delivered."""
 
 TICK_SECONDS = 0.5
 SURVEY_SECONDS = 0.5
@@ -144,7 +145,7 @@ class FilterAgent:
         self._seen.on_recover(self._recall_sighted)
         self._acks = OrderedAcks(lambda: generation_of(app), partial(ack_offset, app))
         self._flusher: Flusher[Item] = Flusher(
-            self._flush, batch=BATCH, waiting=4 * BATCH, weigh=_size
+            self._flush, batch=BATCH, waiting=2 * BATCH, weigh=_size
         )
         self._broadcast = Broadcast(
             connection,

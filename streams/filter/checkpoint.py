@@ -1,7 +1,7 @@
 """When NPCs held their pictures, written down coarsely: the `seen` Table. Pure.
 
     key      <partition>/<piece>; an NPC stands in any piece, and next time in another
-    value    version (2), checksum of all behind it, time (s), number of NPCs; a hash of each one's
+    value    version (1), checksum of all behind it, time (s), number of NPCs; a hash of each one's
              key, and how many seconds before that time a snapshot held its picture; little-endian
 
 Every entry is a fact, and stays one: so pieces are written at any time and in any order. Where one
@@ -29,7 +29,7 @@ PIECE = 5_000
 OLDEST = 65_535
 """Seconds before the last of a piece that fit: an NPC whose clock is ahead hides no other."""
 
-_VERSION = 2
+_VERSION = 1
 _HEAD = Struct("<BI")
 _WHEN = Struct("<dI")
 _ENTRY = 6

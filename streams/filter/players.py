@@ -203,7 +203,8 @@ class PlayerCache:
 
     def _rename(self, player: Player, name: str) -> None:
         if fold(player.name) != fold(name):
-            self.settle()
+            self.lost_at = self.version + 1
+            self._changed.clear()  # nothing in it is later
         self._take_name(player)
         self._give_name(player, name)
         self._touch(player)
