@@ -79,19 +79,20 @@ class Outbox:
         )
         self.records.append(Record(topic, key, value, headers))
 
-    async def deliver(self, acks: OrderedAcks) -> None:
+    async def deliver(self, acks: OrderedAcks) -> bool:
         """Send all, each step after the one before is acknowledged; then ack the source.
 
-        Where a rebalance came while the records were on their way, nothing is stored: the state of
-        these partitions may be another worker's by now, and further on.
+        False where a rebalance came while the records were on their way: then nothing is stored,
+        the state of these partitions may be another worker's by now, and further on.
         """
         generation = acks.generation
         await delivered(topic.send_many(some) for topic, some in self._by_topic())
         if acks.generation != generation:
-            return
+            return False
         await self.store()
         for taken in self.finished:
             acks.finish(taken)
+        return True
 
     async def store(self) -> None:
         """Write the changes: the changelog first, the local store once that is durable."""

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from ops.failure import Failure
 from ops.records import SILENCE, partition_of, records
 from ops.replay.stored import Merge, Stored
+from streams.faust_layer.parsed import hand_over_as_parsed
 from topics.catalogue import DEAD_LETTER_LIMIT, LOCATIONS, NPC_ROSTER, PLAYER_PROFILES
 from topics.connection import KafkaConnection
 from topics.encode import encode_key
@@ -49,7 +50,7 @@ async def known_records(connection: KafkaConnection) -> AsyncIterator[Stored]:
     """The roster, the locations and the profiles as they stand now; the newest of a key is last."""
     for name in KNOWN_TOPICS:
         async for record in records(connection, name):
-            yield _stored(name, record)
+            yield _stored(name, record.partition, record)
 
 
 async def stretch(
@@ -65,6 +66,7 @@ async def stretch(
         fetch_max_bytes=8 * _FETCH_BYTES,
     )
     await consumer.start()
+    hand_over_as_parsed(consumer)
     try:
         reader = _Reader(consumer, connection.topic(wanted.topic), wanted)
         await reader.begin()
@@ -167,7 +169,9 @@ class _Reader:
         for one, fetched in found.items():
             end = self._ends[one]
             wanted = [each for each in fetched if each.offset < end and self._is_wanted(each)]
-            self._merge.add(one.partition, [_stored(self._wanted.topic, each) for each in wanted])
+            self._merge.add(
+                one.partition, [_stored(self._wanted.topic, one.partition, each) for each in wanted]
+            )
 
     def _is_wanted(self, record: Any) -> bool:
         return self._key is None or record.key == self._key
@@ -178,10 +182,10 @@ class _Reader:
                 self._merge.close(one.partition)
 
 
-def _stored(name: str, record: Any) -> Stored:
+def _stored(name: str, partition: int, record: Any) -> Stored:
     return Stored(
         name,
-        record.partition,
+        partition,
         record.offset,
         record.timestamp,
         record.key,

@@ -10,6 +10,7 @@ Groups, assignment, Tables, recovery and commits stay Faust's own.
     batch     the value of a message               the records of one partition, in a row
     consumer  `Transport.Consumer`, its thread     one message for each fetched batch; a finished
                                                    prefix is committed; seeks where to begin
+    parsed    aiokafka's fetcher                   records as they were parsed, not dressed up
     producer  `Transport.Producer`                 idempotent; `send_many`
     channels  `Settings.Topic`, `Settings.Table`   topics that pass batches and send many; Tables
                                                    that recover and write their changelog by them

@@ -279,22 +279,26 @@ class FilterAgent:
         outbox = Outbox()
         self._write_down(items, outbox)
         for item in items:
-            match item:
-                case Taken() if self._acks.is_ours(item):
-                    self._receive(item, outbox)
-                case ProfilesChanged() if is_settled(self._app):
-                    self._look_again(item.ids, outbox)
-                case ProfilesChanged():
-                    self._changed |= item.ids  # while Tables recover, they show an older state
-                case Expire() if is_settled(self._app):
-                    self._expire(outbox)
-                case LookAround() if is_settled(self._app):
-                    self._surveyor.look(outbox)
-                case Sample() if is_settled(self._app):
-                    self._surveyor.sample(outbox, time())
-        await outbox.deliver(self._acks)
+            self._take_up(item, outbox)
+        if not await outbox.deliver(self._acks):
+            self._core.forget_unsaved()  # it goes by states that were not stored
         self._tally.report()
         self._count_tables()
+
+    def _take_up(self, item: Item, outbox: Outbox) -> None:
+        match item:
+            case Taken() if self._acks.is_ours(item):
+                self._receive(item, outbox)
+            case ProfilesChanged() if is_settled(self._app):
+                self._look_again(item.ids, outbox)
+            case ProfilesChanged():
+                self._changed |= item.ids  # while Tables recover, they show an older state
+            case Expire() if is_settled(self._app):
+                self._expire(outbox)
+            case LookAround() if is_settled(self._app):
+                self._surveyor.look(outbox)
+            case Sample() if is_settled(self._app):
+                self._surveyor.sample(outbox, time())
 
     def _write_down(self, items: Sequence[Item], outbox: Outbox) -> None:
         """When the next few NPCs were seen: all of it has been delivered by now.

@@ -303,7 +303,7 @@ def _limit(settings: Settings) -> Limit:
     return AdaptiveLimit() if fixed is None else FixedLimit(fixed)
 
 
-async def _or_leave(delivery: Awaitable[None]) -> None:
+async def _or_leave(delivery: Awaitable[object]) -> None:
     """Leave where the broker did not take something: nothing of it is acked.
 
     An idempotent producer that dropped a batch for want of a leader has lost a sequence number, and

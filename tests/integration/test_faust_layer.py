@@ -29,6 +29,7 @@ from streams.faust_layer import consumer as fetching
 from streams.faust_layer.batch import Batch
 from streams.faust_layer.channels import BatchTable, BatchTopic, raw_table, raw_topic
 from streams.faust_layer.consumer import BatchConsumer
+from streams.faust_layer.parsed import AsParsed
 from streams.faust_layer.producer import BATCH_BYTES, FEW, BatchProducer, Outgoing
 from streams.home import home_of
 from streams.settings import Settings
@@ -296,7 +297,7 @@ def test_records_are_handed_over_as_the_client_has_parsed_them() -> None:
     records = PartitionRecords(tp, parsed, [], 0, None, None, True, 0)
     state = SimpleNamespace(paused=False, position=0, consumed_to=lambda _: None)
     assignment = SimpleNamespace(active=True, state_value=lambda _: state)
-    there = fetching.AsParsed()
+    there = AsParsed()
 
     there[tp] = FetchResult(tp, assignment=assignment, partition_records=records, backoff=0)
     [record] = there[tp].getall()
@@ -322,7 +323,7 @@ async def test_the_thread_of_the_client_takes_records_so_from_its_start(
     monkeypatch.setattr(driver.AIOKafkaConsumerThread, "on_start", nothing)
     await thread.on_start()
 
-    assert isinstance(client._fetcher._records, fetching.AsParsed)
+    assert isinstance(client._fetcher._records, AsParsed)
 
 
 def test_a_key_belongs_where_the_client_would_send_it(app: faust.App) -> None:

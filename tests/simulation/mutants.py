@@ -47,19 +47,20 @@ class Mutant:
 
 
 class _AcksFirst(Outbox):
-    async def deliver(self, acks: OrderedAcks) -> None:
+    async def deliver(self, acks: OrderedAcks) -> bool:
         for taken in self.finished:
             acks.finish(taken)
         self.finished = []
-        await Outbox.deliver(self, acks)
+        return await Outbox.deliver(self, acks)
 
 
 class _StoresFirst(Outbox):
-    async def deliver(self, acks: OrderedAcks) -> None:
+    async def deliver(self, acks: OrderedAcks) -> bool:
         await self.store()
         await delivered(topic.send_many(some) for topic, some in self._by_topic())
         for taken in self.finished:
             acks.finish(taken)
+        return True
 
 
 class _UnorderedAcks(OrderedAcks):

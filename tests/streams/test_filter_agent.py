@@ -1,5 +1,6 @@
 """The filter's agent without a broker: batches in, commands, states and acks out."""
 
+import asyncio
 from pathlib import Path
 from typing import Any, cast
 
@@ -170,6 +171,18 @@ async def test_a_deletion_on_the_snapshot_topic_is_nothing(stage: Filtering) -> 
     await stage.flush(stage.event(NPC_SNAPSHOTS, NPC, None))
 
     assert (stage.commands, stage.dead_letters, stage.acked) == ([], [], [0])
+
+
+async def test_what_was_decided_on_a_state_that_was_not_stored_is_forgotten(
+    stage: Filtering,
+) -> None:
+    flush = asyncio.create_task(stage.flush(stage.snapshot(0)))
+    await asyncio.sleep(0)
+
+    stage.app.consumer_generation_id += 1
+    await flush
+
+    assert (None, []) == (stage.state(), list(stage.agent._core.everybody()))
 
 
 async def test_a_record_of_an_older_generation_is_left_to_whom_it_belongs_to(
