@@ -72,7 +72,7 @@ from topics.text import fold
 
 log = structlog.get_logger()
 
-BATCH = 4_000
+BATCH = 8_000
 """Records that are delivered together at most, give or take a batch; fewer wherever fewer wait.
 What they lead to is in memory until all of it is delivered."""
 
