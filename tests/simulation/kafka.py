@@ -21,8 +21,11 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
+import msgspec
 from aiokafka.errors import KafkaError
 
+from streams.filter.checkpoint import load
+from streams.filter.state import DamagedStateError, read
 from tests.simulation.timeline import Timeline
 from tests.simulation.trace import Trace
 
@@ -114,6 +117,8 @@ class Broker:
         """What a reader of the trace wants to know of a command, a state or a result."""
         if not self.trace.is_kept or not record.value:
             return " (tombstone)" if record.value is None else ""
+        if not record.value.startswith(b"{"):
+            return _packed(record.value)
         value = json.loads(record.value)
         picked = {
             name: value[name]
@@ -131,6 +136,17 @@ class Broker:
             return
         if process.survives(f"{topic} acknowledged"):
             delivered.set_result(None)
+
+
+def _packed(value: bytes) -> str:
+    """A state; what is neither that nor JSON tells when whom was seen."""
+    try:
+        state = read(value)
+    except DamagedStateError:
+        return f": {len(load(value) or ())} NPCs seen"
+    assert state is not None  # the value is not empty
+    picked = {"last_updated": state.last_updated, "desired": msgspec.to_builtins(state.desired)}
+    return f": {json.dumps(picked)}, from {state.source.offset}"
 
 
 @dataclass(slots=True)
