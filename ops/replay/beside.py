@@ -62,18 +62,12 @@ class Beside:
 
     async def batches(self, on_progress: OnProgress) -> AsyncIterator[Batch]:
         """The records, in order. A Failure where the topic cannot be read to its end."""
-        coming = self._coming()
         try:
-            while told := await coming:
-                coming = self._coming()  # while this one is decided
+            while told := await asyncio.to_thread(self._next):
                 on_progress(told.done, told.total)
                 yield told.batch
         finally:
             self._end()  # else a thread would wait for the next batch, and all wait for it
-            coming.cancel()
-
-    def _coming(self) -> "asyncio.Task[_Told | None]":
-        return asyncio.create_task(asyncio.to_thread(self._next))
 
     def _next(self) -> _Told | None:
         try:
