@@ -1,7 +1,7 @@
 """Topics that pass batches through and send many records, Tables that read and write in batches."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, cast
 
@@ -62,7 +62,11 @@ class BatchTopic(Topic):
         by_partition: defaultdict[int, list[Outgoing]] = defaultdict(list)
         for record in records:
             by_partition[partition_of(record.key)].append(record)
-        return await _sent(producer, name, by_partition)
+        return [
+            future
+            for partition, some in by_partition.items()
+            for future in await producer.send_many(name, partition, some)
+        ]
 
 
 class BatchTable(Table[bytes, bytes]):
@@ -85,9 +89,9 @@ class BatchTable(Table[bytes, bytes]):
             self._place(partition, some)
         return futures
 
-    def _place(self, partition: int, changes: Iterable[Outgoing]) -> None:
-        """What we write ourselves is dropped with its partition, like what recovery reads."""
-        places = cast("Any", self.data)._key_partition  # noqa: SLF001 - see `apply_changelog_batch`
+    def _place(self, partition: int, changes: Iterable[Any]) -> None:
+        """What recovery reads and what we write ourselves is dropped with its partition."""
+        places = cast("Any", self.data)._key_partition  # noqa: SLF001 - by this a store drops what is not ours
         for change in changes:
             if change.value is None:
                 places.pop(change.key, None)
@@ -109,18 +113,15 @@ class BatchTable(Table[bytes, bytes]):
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
         """Take in what recovery has read: messages whose values are batches."""
-        store: Any = self.data
-        places = store._key_partition  # noqa: SLF001 - by this a store drops what is not ours
+        data = cast("Any", self.data).data
         for event in batch:
             told: Batch = event.message.value
-            partition = event.message.partition
             for record in told.records:
                 if record.value is None:
-                    store.data.pop(record.key, None)
-                    places.pop(record.key, None)
+                    data.pop(record.key, None)
                 else:
-                    store.data[record.key] = record.value
-                    places[record.key] = partition
+                    data[record.key] = record.value
+            self._place(event.message.partition, told.records)
 
     def _new_changelog_topic(self, **options: Any) -> Any:
         topic = super()._new_changelog_topic(**options)
@@ -138,16 +139,6 @@ class PromptTables(TableManager):
         if not self.should_stop:
             await self._update_channels()
             await self.recovery.start()
-
-
-async def _sent(
-    producer: Any, name: str, by_partition: Mapping[int, Sequence[Outgoing]]
-) -> list[Any]:
-    return [
-        future
-        for partition, some in by_partition.items()
-        for future in await producer.send_many(name, partition, some)
-    ]
 
 
 def raw_topic(app: faust.App, name: str) -> BatchTopic:

@@ -126,7 +126,7 @@ class GroupFilter:
         if entry is not None and not entry.enabled:
             return Observation(SnapshotOutcome.DISABLED)
         stand = self._standing.at(encode_key(snapshot.npc_id), source.partition)
-        if state and _is_outdated(snapshot, state, stand.seen_at, source):
+        if state and _is_outdated(snapshot, state, _seen_at(state, stand), source):
             return Observation(SnapshotOutcome.OUTDATED)
         desired = self._desired(snapshot, state, stand, entry.home_location if entry else None)
         sightings = self._see_players(desired.members, snapshot.observed_at)
@@ -238,8 +238,8 @@ class GroupFilter:
         return entry is not None and not entry.enabled
 
     def last_seen(self, npc_id: str, state: GroupState) -> float:
-        """When a snapshot confirmed the picture last; the Table may not know of it yet."""
-        return max(state.last_updated, self.last_held(npc_id))
+        """When a snapshot confirmed the picture last, in seconds."""
+        return _seen_at(state, self._standing.get(encode_key(npc_id)))
 
     def last_held(self, npc_id: str) -> float:
         """The time of the last snapshot that held the picture, 0: none that is known."""
@@ -267,10 +267,6 @@ class GroupFilter:
         self._standing.clear()
         self._pending.clear()
         self._cadence.forget_all()
-
-    def forget_looks(self) -> None:
-        """Look the members of every NPC up again with its next snapshot."""
-        self._standing.forget_looks()
 
     def _desired(
         self, snapshot: Snapshot, state: GroupState | None, stand: Stand, home: str | None
@@ -320,7 +316,7 @@ class GroupFilter:
         issued_at: float,
     ) -> Observation:
         npc_id, now = snapshot.npc_id, snapshot.observed_at
-        reason = self._reason(npc_id, state, stand.seen_at, desired, now)
+        reason = self._reason(npc_id, state, stand, desired, now)
         if reason:
             return self._sent(npc_id, stand, now, reason, desired, source, issued_at)
         assert state is not None  # no state is always a reason
@@ -338,11 +334,11 @@ class GroupFilter:
         return Held.PACED if is_due and policy.mode is Mode.CACHED else Held.UNCHANGED
 
     def _reason(
-        self, npc_id: str, state: GroupState | None, held_at: float, desired: Desired, now: float
+        self, npc_id: str, state: GroupState | None, stand: Stand, desired: Desired, now: float
     ) -> Reason | None:
         if state is None:
             return Reason.FIRST_SEEN
-        seen_at = max(state.last_updated, held_at)
+        seen_at = _seen_at(state, stand)
         stale_after = self._cadence.stale_after(npc_id)
         reason = decide(state, desired, now, self._policy, stale_after, seen_at)
         if self._policy.mode is not Mode.CACHED:
@@ -392,9 +388,14 @@ class GroupFilter:
         return tuple(p for p in map(players.get, worthy) if p) if worthy else ()
 
 
-def _is_outdated(snapshot: Snapshot, state: GroupState, held_at: float, source: Source) -> bool:
+def _seen_at(state: GroupState, stand: Stand | None) -> float:
+    """When a snapshot confirmed the picture last; the Table may not know of it yet."""
+    return max(state.last_updated, stand.seen_at) if stand else state.last_updated
+
+
+def _is_outdated(snapshot: Snapshot, state: GroupState, seen_at: float, source: Source) -> bool:
     """Older than the picture; or the very record it was made from, delivered again."""
-    now, seen_at = snapshot.observed_at, max(state.last_updated, held_at)
+    now = snapshot.observed_at
     repeated = source.offset <= state.source.offset and source.topic == state.source.topic
     return now < seen_at or (repeated and now <= seen_at)
 

@@ -271,11 +271,6 @@ class Standing:
         self._note_players(stand)
         stand.named = stand.players = stand.shape = None
 
-    def forget_looks(self) -> None:
-        """Of all of them."""
-        for stand in self._stands.values():
-            self.forget_look(stand)
-
     def _stays(self, stand: Stand, at: float, latest: float) -> bool:
         seen_at = stand.seen_at
         if not seen_at < at < stand.until or at - seen_at > self.longest_gap or at > latest:

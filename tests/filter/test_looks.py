@@ -53,7 +53,7 @@ class Side:
         """One thing that happens, at three seconds times `number`."""
         now = 3.0 * number
         if self._forgetful:
-            self.core.forget_looks()
+            self._forget_looks()
         match step:
             case Snapshot():
                 return self._observe(step, now, number)
@@ -68,6 +68,12 @@ class Side:
             case float():
                 return self.world.players.expire(now)
         return None
+
+    def _forget_looks(self) -> None:
+        standing = self.core._standing
+        for stand in map(standing.get, standing.keys()):
+            assert stand
+            standing.forget_look(stand)
 
     def _observe(self, snapshot: Snapshot, now: float, number: int) -> Observation:
         seen = Snapshot(
@@ -187,6 +193,6 @@ def test_nobody_is_familiar_once_a_player_has_given_up_a_name() -> None:
 def test_who_was_told_anew_is_looked_up() -> None:
     looked = Looked()
 
-    looked.standing.forget_looks()
+    looked.standing.forget_look(looked.stand)
 
     assert not looked.is_familiar("Ann")
